@@ -1,0 +1,65 @@
+"""accelzoo: a model zoo of accelerator-aware neural architectures with a search backend."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accelzoo.arch import Arch
+    from accelzoo.errors import AccelzooError
+    from accelzoo.hub import open_hub
+    from accelzoo.hwmodel import Cost, Graph, Target, list_targets, load_target
+    from accelzoo.knobs import Choice, Space
+    from accelzoo.pricing import estimate
+    from accelzoo.registry import create_model, get_arch, get_space, list_models, list_spaces
+
+__version__ = "0.1.0"
+
+# Resolved on first use: `import accelzoo` loads neither torch nor the registry.
+_HOMES = {
+    "AccelzooError": "errors",
+    "Arch": "arch",
+    "Choice": "knobs",
+    "Cost": "hwmodel",
+    "Graph": "hwmodel",
+    "Space": "knobs",
+    "Target": "hwmodel",
+    "create_model": "registry",
+    "estimate": "pricing",
+    "get_arch": "registry",
+    "get_space": "registry",
+    "list_models": "registry",
+    "list_spaces": "registry",
+    "list_targets": "hwmodel",
+    "load_target": "hwmodel",
+    "open_hub": "hub",
+}
+__all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes first)
+    "list_models",
+    "create_model",
+    "get_arch",
+    "Arch",
+    "list_spaces",
+    "get_space",
+    "Space",
+    "Choice",
+    "list_targets",
+    "load_target",
+    "Target",
+    "estimate",
+    "Cost",
+    "Graph",
+    "open_hub",
+    "AccelzooError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

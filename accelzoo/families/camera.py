@@ -1,0 +1,55 @@
+"""Small classifiers for a camera: the plain IBN baseline, and the space in which its successor is searched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelzoo.families.base import Family
+from accelzoo.knobs import choice
+
+
+def _ibn(repeats: int, stride: int, expansion_ratio: float, out_channels: int) -> dict[str, Any]:
+    block = {"kind": "ibn", "stride": stride, "expansion_ratio": expansion_ratio}
+    return block | {"out_channels": out_channels, "repeats": repeats}
+
+
+_CAMERA_IBN = {
+    "input_size": [3, 32, 32],
+    "stem": {"out_channels": 24, "stride": 2},
+    "stages": [_ibn(1, 1, 1, 16), _ibn(2, 1, 6, 24), _ibn(2, 2, 6, 40), _ibn(2, 1, 6, 64), _ibn(2, 2, 6, 112)],
+    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": 448},
+}
+
+
+def _free_stage(stride: int, *out_channels: int) -> dict[str, Any]:
+    """A stage whose kind, kernel, expansion, repeats and width are open; widths are multiples of the 8-channel tile."""
+    return {
+        "kind": choice("ibn", "fused_ibn", "conv_bn_act"),
+        "stride": stride,
+        "kernel_size": choice(3, 5),
+        "expansion_ratio": choice(1, 2, 3, 4, 6),
+        "repeats": choice(1, 2, 3),
+        "out_channels": choice(*out_channels),
+    }
+
+
+_CAMERA = {
+    "input_size": choice([3, 24, 24], [3, 28, 28], [3, 32, 32]),
+    "stem": {"out_channels": choice(8, 16, 24, 32), "stride": 2},
+    "stages": [
+        _free_stage(1, 8, 16, 24),
+        _free_stage(1, 16, 24, 32),
+        _free_stage(2, 24, 32, 40, 48),
+        _free_stage(1, 32, 48, 64, 80),
+        _free_stage(2, 48, 64, 80, 96, 112),
+    ],
+    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": choice(None, 128, 256, 448)},
+    "width_multiplier": choice(0.75, 1.0, 1.25),
+}
+
+FAMILY = Family(
+    name="camera",
+    source="accelzoo; stage plan after Sandler et al. 2018 (MobileNetV2) for 32×32 images",
+    models={"camera_ibn": _CAMERA_IBN},
+    spaces={"camera": _CAMERA},
+)

@@ -1,0 +1,1 @@
+"""The places releases live in; `accelzoo.hub` is the public page."""

@@ -1,0 +1,126 @@
+"""The config.json of a release: what timm needs to build the model, and what accelzoo knows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from accelzoo._checksums import is_digest, list_faults
+from accelzoo.errors import ReleaseError
+
+# Of timm's PretrainedCfg (timm/models/_pretrained.py), whose constructor refuses unknown keys.
+_PRETRAINED_KEYS = (
+    "input_size", "mean", "std", "crop_pct", "interpolation", "first_conv", "classifier", "num_classes",
+)  # fmt: skip
+_ACCELZOO_KEYS = (
+    "arch", "arch_digest", "class_names", "input_size", "mean", "std", "metrics", "target", "cost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """What happens to an image before it enters the model."""
+
+    input_size: tuple[int, int, int]  # (channels, height, width)
+    mean: tuple[float, ...]  # per channel, subtracted from inputs in 0 … 1
+    std: tuple[float, ...]  # per channel, divided by
+    crop_pct: float = 1.0  # share of the resized image that the centre crop keeps
+    interpolation: str = "bilinear"  # resize filter, as timm names it
+
+
+def make_config(
+    *,
+    architecture: str,
+    arch: Mapping[str, Any],
+    arch_digest: str,
+    class_names: Sequence[str],
+    num_features: int,
+    preprocessing: Preprocessing,
+    first_conv: str | None,
+    classifier: str | None,
+    metrics: Mapping[str, float],
+    target: str | None = None,
+    cost: Mapping[str, Any] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Builds the content of config.json.
+
+    Args:
+        architecture: The name under which timm can build the model (`accelzoo_…`).
+        arch: The architecture as `Arch.to_config()` returns it.
+        arch_digest: `Arch.digest()`.
+        class_names: One name per class, in the order of the classifier's outputs.
+        num_features: Channels that enter the classifier.
+        preprocessing: What happens to an image first.
+        first_conv: Module path of the first convolution (timm adapts its input channels).
+        classifier: Module path of the classifier (timm replaces it for other classes).
+        metrics: Metric name -> value.
+        target: Name of the accelerator that `cost` was estimated for.
+        cost: Fields of the estimate, each with its unit in its name.
+        model_args: Further arguments of the model's constructor.
+
+    Raises:
+        ReleaseError: If values contradict one another; see `check_config`.
+    """
+    image = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(preprocessing).items()}
+    head = {"first_conv": first_conv, "classifier": classifier, "num_classes": len(class_names)}
+    own: dict[str, Any] = {
+        "arch": dict(arch),
+        "arch_digest": arch_digest,
+        "class_names": list(class_names),
+        "metrics": dict(metrics),
+    }
+    own |= {"target": target, "cost": None if cost is None else dict(cost)}
+    own |= {key: image[key] for key in ("input_size", "mean", "std")}
+    named = {"architecture": architecture, "num_classes": len(class_names), "num_features": num_features}
+    args = dict(model_args or {})
+    return check_config({**named, "pretrained_cfg": {**image, **head}, "model_args": args, "accelzoo": own})
+
+
+def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks a config.json and strips what must not be stored.
+
+    Returns:
+        A copy in which `model_args` holds no `num_classes`: timm takes it from the top level, and transformers fails on
+        the duplicate.
+
+    Raises:
+        ReleaseError: Listing every missing key and every contradiction.
+    """
+    faults = [f"{key}: missing" for key in ("architecture", "num_classes", "num_features") if key not in config]
+    parts = {}
+    for key, wanted in (("pretrained_cfg", _PRETRAINED_KEYS), ("accelzoo", _ACCELZOO_KEYS), ("model_args", ())):
+        part = config.get(key, {} if key == "model_args" else None)
+        if not isinstance(part, Mapping):
+            faults.append(f"{key}: expected a mapping, found {type(part).__name__}")
+            continue
+        parts[key] = dict(part)
+        faults += [f"{key}.{name}: missing" for name in wanted if name not in part]
+    if not faults:
+        faults = _contradictions(config, parts["pretrained_cfg"], parts["accelzoo"])
+    if faults:
+        raise ReleaseError(list_faults("config.json does not describe a release", faults))
+    model_args = {key: value for key, value in parts["model_args"].items() if key != "num_classes"}
+    return {**config, **parts, "model_args": model_args}
+
+
+def _contradictions(config: Mapping[str, Any], pretrained: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    faults = []
+    if not isinstance(config["architecture"], str) or not config["architecture"]:
+        faults.append(f"architecture: expected a name, found {config['architecture']!r}")
+    names = own["class_names"]
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        faults.append(f"accelzoo.class_names: expected a list of names, found {names!r}")
+    elif not len(names) == config["num_classes"] == pretrained["num_classes"]:
+        faults.append(
+            f"num_classes (={config['num_classes']}), pretrained_cfg.num_classes (={pretrained['num_classes']}) "
+            f"and the number of accelzoo.class_names (={len(names)}) must be equal"
+        )
+    for key in ("input_size", "mean", "std"):
+        ours, theirs = own[key], pretrained[key]
+        if not isinstance(ours, Sequence) or not isinstance(theirs, Sequence) or list(ours) != list(theirs):
+            faults.append(f"accelzoo.{key} (={ours!r}) and pretrained_cfg.{key} (={theirs!r}) must be equal lists")
+    if not isinstance(own["arch_digest"], str) or not is_digest(own["arch_digest"]):
+        faults.append(f"accelzoo.arch_digest: expected 'sha256:' and 64 hex digits, found {own['arch_digest']!r}")
+    return faults

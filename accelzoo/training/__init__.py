@@ -1,0 +1,1 @@
+"""The parts of the training loop; the public page is `accelzoo.train`."""

@@ -1,0 +1,365 @@
+"""`run` as a whole: what is recorded, what is never asked of the signal, how it ends, how it goes on."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from accelzoo.errors import ConfigError, DataError, ShapeError, TraceError, UnknownNameError
+from accelzoo.search import CandidateError, Named, Objective, Result, TargetCosts, read_trace, run
+from accelzoo.search.algorithms.random import RandomSearch
+from accelzoo.search.plan import identity
+from accelzoo.search.space import GenomeMatrix
+from accelzoo.search.trace import FILE_NAME
+from tests.search.toy import ToyArch, ToyCost, ToySpace, accuracy, costs
+
+SPACE = ToySpace(sizes=(3, 3, 3, 3))
+
+
+def search(
+    space: ToySpace = SPACE, signal: Callable[[ToyArch], float] = accuracy, *, evaluations: int = 20, **settings: Any
+) -> Result:
+    return run(space, signal, evaluations=evaluations, progress=False, **settings)
+
+
+@pytest.mark.parametrize("algorithm", ["evolution", "random"])
+@pytest.mark.parametrize("latency_s", [None, 4e-3])
+def test_exhausting_a_space_finds_the_brute_force_optimum(
+    algorithm: str, latency_s: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    budgets = None if latency_s is None else {"latency_s": latency_s}
+    result = search(evaluations=1000, algorithm=algorithm, costs=costs, budgets=budgets)
+    within = [ToyArch(genome) for genome in SPACE.all() if costs(ToyArch(genome)).latency_s <= (latency_s or math.inf)]
+    assert result.stopped == "exhausted"
+    assert result.message.startswith("space exhausted after 81 candidates")
+    assert caplog.messages == [result.message]
+    assert {record.genome for record in result.trace} == set(SPACE.all())
+    assert sum(record.evaluated for record in result.trace) == len(within)
+    assert result.best.accuracy == max(accuracy(arch) for arch in within)
+    assert result.best.arch == ToyArch(result.best.genome)
+
+
+def test_the_soft_objective_decides_the_best() -> None:
+    objective = Objective(exponent=-0.5, reference=1e-3)
+    result = search(evaluations=81, costs=costs, objective=objective)
+    scores = {genome: accuracy(ToyArch(genome)) * (1 + sum(genome)) ** -0.5 for genome in SPACE.all()}
+    assert result.best.score == pytest.approx(max(scores.values()), rel=1e-12)
+    assert result.best.genome == max(scores, key=lambda genome: scores[genome])
+    assert [candidate.score for candidate in result.top(5)] == pytest.approx(sorted(scores.values())[-5:][::-1])
+
+
+def test_what_is_over_budget_never_reaches_the_signal() -> None:
+    seen = []
+
+    def signal(arch: ToyArch) -> float:
+        seen.append(arch)
+        return accuracy(arch)
+
+    result = search(signal=signal, evaluations=15, costs=costs, budgets={"latency_s": 5e-3})
+    assert len(seen) == 15
+    assert all(costs(arch).latency_s <= 5e-3 for arch in seen)
+    for record in result.trace:
+        assert (record.status == "infeasible") == (sum(record.genome) > 4)
+        if record.status == "infeasible":
+            assert record.violation == pytest.approx((1 + sum(record.genome)) / 5 - 1)
+            assert not record.evaluated
+            assert record.score is None
+
+
+def test_equal_architectures_are_evaluated_once() -> None:
+    space = ToySpace(sizes=(2, 3, 4), alias=True)  # 12 with an active last position, 3 without
+    seen = []
+
+    def signal(arch: ToyArch) -> float:
+        seen.append(arch)
+        return accuracy(arch)
+
+    result = search(space, signal, evaluations=100, costs=costs)
+    assert result.stopped == "exhausted"
+    assert len(seen) == len(set(seen)) == 15
+    for record in result.trace:
+        if record.status == "duplicate":
+            assert record.duplicate_of is not None
+            first = result.trace[record.duplicate_of]
+            assert first.status == "ok"
+            assert first.index < record.index
+            assert space.canonical(first.genome) == space.canonical(record.genome)
+            copied = ("arch", "cost", "accuracy", "score")
+            assert [getattr(record, name) for name in copied] == [getattr(first, name) for name in copied]
+    assert len(result.trace) == 24
+    assert "15 evaluated, 0 over budget, 9 duplicates, 0 failed" in result.message
+
+
+def test_failures_are_recorded_with_their_reason_and_the_search_goes_on() -> None:
+    def signal(arch: ToyArch) -> float:
+        match arch.choices[0], arch.choices[1]:
+            case 0, 0:
+                return math.nan
+            case 0, 1:
+                return math.inf
+            case 0, _:
+                raise CandidateError("diverged")
+        return accuracy(arch)
+
+    def price(arch: ToyArch) -> ToyCost:
+        match arch.choices[2:]:
+            case 0, 0:
+                return ToyCost(latency_s=1.0, unpriced=("head (softmax)", "mask (add)"))
+            case 0, 1:
+                return ToyCost(latency_s=math.nan)
+            case 0, _:
+                raise ShapeError("stage 2 does not fit")
+        return costs(arch)
+
+    result = search(signal=signal, evaluations=1000, costs=price)
+    reasons = {
+        (0, 0): "the signal returned nan",
+        (0, 1): "the signal returned inf",
+        (0, 2): "CandidateError: diverged",
+    }
+    unpriced = [
+        "the target cannot price head (softmax), mask (add)",
+        "latency_s (=nan) must be a finite number, not below 0",
+        "ShapeError: stage 2 does not fit",
+    ]
+    for record in result.trace:
+        if record.genome[2] == 0:
+            assert record.reason == unpriced[record.genome[3]]
+            assert (record.status, record.evaluated) == ("failed", False)
+        elif record.genome[0] == 0:
+            assert record.reason == reasons[record.genome[0], record.genome[1]]
+            assert (record.status, record.evaluated) == ("failed", True)
+        else:
+            assert record.status == "ok"
+
+
+def test_an_exception_that_the_next_candidate_would_meet_stops_the_search(tmp_path: Path) -> None:
+    broken = [True]
+
+    def signal(arch: ToyArch) -> float:
+        if broken[0] and arch.choices[0] == 2:
+            raise DataError("no images")
+        return accuracy(arch)
+
+    with pytest.raises(DataError, match="no images") as caught:
+        search(signal=signal, folder=tmp_path)
+    assert "the same call with resume=True goes on" in caught.value.__notes__[0]
+    broken[0] = False
+    search(signal=signal, folder=tmp_path, resume=True)
+    search(signal=signal, folder=tmp_path / "unbroken")
+    assert (tmp_path / FILE_NAME).read_bytes() == (tmp_path / "unbroken" / FILE_NAME).read_bytes()
+
+
+def test_a_search_without_a_score_says_why() -> None:
+    result = search(signal=lambda arch: math.nan, evaluations=3)
+    with pytest.raises(
+        Exception, match=r"no candidate has a score: .*3 failed; the first failure: the signal returned"
+    ):
+        _ = result.best
+    assert result.top(3) == []
+
+
+def test_candidates_are_bounded() -> None:
+    space = ToySpace(sizes=(9,) * 12)
+    result = search(space, evaluations=5, algorithm="random", costs=costs, budgets={"latency_s": 2e-3})
+    assert result.stopped == "candidates"
+    assert len(result.trace) == 1_000 + 50 * 5
+    assert "max_candidates" in result.message
+    assert len(search(space, evaluations=50, max_candidates=7).trace) == 7
+
+
+def test_more_evaluations_go_on_with_a_finished_search(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"costs": costs, "budgets": {"latency_s": 6e-3}}
+    short = search(evaluations=10, folder=tmp_path / "a", **settings)
+    again = search(evaluations=10, folder=tmp_path / "a", resume=True, **settings)
+    assert again == short
+    long = search(evaluations=30, folder=tmp_path / "a", resume=True, **settings)
+    at_once = search(evaluations=30, folder=tmp_path / "b", **settings)
+    assert (tmp_path / "a" / FILE_NAME).read_bytes() == (tmp_path / "b" / FILE_NAME).read_bytes()
+    assert long.trace == at_once.trace == read_trace(tmp_path / "a").records
+    assert long.header == at_once.header
+    fewer = search(evaluations=5, folder=tmp_path / "a", resume=True, **settings)
+    assert (fewer.trace, fewer.stopped) == (long.trace, "evaluations")
+
+
+def test_resuming_neither_prices_nor_evaluates_again(tmp_path: Path) -> None:
+    search(
+        evaluations=10,
+        costs=Named(costs, "c"),
+        budgets={"latency_s": 6e-3},
+        folder=tmp_path,
+        signal=Named(accuracy, "s"),
+    )
+
+    def never(arch: ToyArch) -> Any:
+        raise AssertionError
+
+    settings: dict[str, Any] = {"costs": Named(never, "c"), "budgets": {"latency_s": 6e-3}, "signal": Named(never, "s")}
+    assert search(evaluations=10, folder=tmp_path, resume=True, **settings).best.score > 0
+
+
+def test_a_trace_in_the_folder_is_never_overwritten(tmp_path: Path) -> None:
+    search(folder=tmp_path)
+    before = (tmp_path / FILE_NAME).read_bytes()
+    with pytest.raises(TraceError, match="never overwritten: go on with it"):
+        search(folder=tmp_path, seed=1)
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_other_settings_are_refused_field_by_field(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"costs": costs, "budgets": {"latency_s": 6e-3}, "folder": tmp_path}
+    search(**settings)
+    before = (tmp_path / FILE_NAME).read_bytes()
+    settings |= {"budgets": {"energy_j": 1.0}, "seed": 2, "algorithm_options": {"population": 30}, "resume": True}
+    with pytest.raises(TraceError) as caught:
+        search(ToySpace(sizes=(3, 3, 3)), math.cos, objective=Objective(exponent=-1.0, reference=1.0), **settings)  # type: ignore[arg-type]
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path / FILE_NAME}:1: this trace was begun with other settings:",
+        "  algorithm.options.population: recorded 25, given 30",
+        "  budgets.energy_j: recorded nothing, given 1.0",
+        "  budgets.latency_s: recorded 0.006, given nothing",
+        "  objective.exponent: recorded 0.0, given -1.0",
+        "  objective.reference: recorded None, given 1.0",
+        "  seed: recorded 0, given 2",
+        "  signal: recorded 'tests.search.toy.accuracy', given 'math.cos'",
+        "  sizes: recorded [3, 3, 3, 3], given [3, 3, 3]",
+        "  space: recorded 'toy:(3, 3, 3, 3):False', given 'toy:(3, 3, 3):False'",
+    ]
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+class Fickle(RandomSearch):
+    """An algorithm whose next version draws differently."""
+
+    version = 1
+
+    def ask(self, count: int) -> GenomeMatrix:
+        asked = super().ask(count)
+        asked[:] = (asked + self.version) % 3
+        return asked
+
+    def tell(self, genomes: npt.ArrayLike, values: npt.ArrayLike) -> None:
+        """Learns nothing."""
+
+
+def test_an_algorithm_that_changed_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search(algorithm=Fickle, folder=tmp_path)
+    assert read_trace(tmp_path).header["algorithm"] == {"name": f"{__name__}.Fickle", "options": {}}
+    monkeypatch.setattr(Fickle, "version", 2)
+    with pytest.raises(
+        TraceError, match=r"trace.jsonl:2: the trace has genome \(.*\) where the algorithm now proposes"
+    ):
+        search(algorithm=Fickle, folder=tmp_path, resume=True)
+
+
+def test_a_resumed_search_says_what_was_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    search(folder=tmp_path)
+    path = tmp_path / FILE_NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3])
+    with caplog.at_level(logging.WARNING):
+        search(folder=tmp_path, resume=True)
+    assert f"{path}:21: dropped the last line, which was never finished" in caplog.text
+    assert path.read_bytes() == whole
+
+
+def test_control_c_says_how_to_resume(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    calls = []
+
+    def signal(arch: ToyArch) -> float:
+        calls.append(arch)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return accuracy(arch)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(signal=signal, folder=tmp_path)
+    assert "stopped after 6 candidates: 6 evaluated" in caplog.text
+    assert f"they are in {tmp_path / FILE_NAME}; the same call with resume=True goes on" in caplog.text
+    assert len(search(signal=signal, folder=tmp_path, resume=True).trace) == 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"evaluations": 0}, r"evaluations \(=0\) must be at least 1"),
+        ({"max_candidates": -1}, r"max_candidates \(=-1\) must be at least 1"),
+        ({"budgets": {"latency_s": 1.0}}, "budgets.latency_s: a budget needs costs"),
+        ({"objective": Objective(exponent=-1.0, reference=1.0)}, "a price in the score needs costs"),
+        ({"budgets": {"latency": 1.0}, "costs": costs}, "did you mean 'latency_s'"),
+        ({"resume": True}, "nothing to resume without a folder"),
+        ({"algorithm_options": {"sample": 3}}, "did you mean 'sample_size'"),
+    ],
+)
+def test_wrong_arguments_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        search(**{"evaluations": 3, **settings})
+
+
+def test_an_unknown_algorithm_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+        search(algorithm="randm")
+
+
+class Rude(RandomSearch):
+    """Proposes what is not in the space."""
+
+    def ask(self, count: int) -> GenomeMatrix:
+        return np.full((count, 4), 3)
+
+
+class Greedy(RandomSearch):
+    """Proposes more than it was asked for."""
+
+    def ask(self, count: int) -> GenomeMatrix:
+        return super().ask(count + 1)
+
+
+@pytest.mark.parametrize(("kind", "said"), [(Rude, "choice 3 at position 0"), (Greedy, r"Greedy.ask\(1\) returned 2")])
+def test_a_plug_in_that_breaks_the_contract_is_stopped(kind: type[RandomSearch], said: str) -> None:
+    with pytest.raises(ShapeError, match=said):
+        search(algorithm=kind)
+
+
+def test_the_seed_decides_everything() -> None:
+    one, again, other = (search(seed=seed).trace for seed in (4, 4, 5))
+    assert one == again != other
+
+
+def test_a_target_prices_what_can_be_lowered() -> None:
+    from accelzoo.hwmodel import Graph, GraphBuilder, estimate, list_targets, load_target
+
+    class Lowered(ToyArch):
+        def lower(self) -> Graph:
+            builder = GraphBuilder((3, 32, 32))
+            builder.conv2d("stem", builder.input, 8 * (1 + sum(self.choices)), kernel_size=3)
+            return builder.graph()
+
+    class Lowerable(ToySpace):
+        def decode(self, genome: tuple[int, ...]) -> ToyArch:
+            return Lowered(genome)
+
+    target = load_target(list_targets()[0])
+    result = search(Lowerable(), evaluations=5, costs=TargetCosts(target))
+    assert result.header["target"] == target.digest()
+    for record in result.trace:
+        expected = estimate(Lowered(record.genome).lower(), target)
+        assert record.cost is not None
+        assert (record.cost.latency_s, record.cost.macs) == (expected.latency_s, expected.macs)
+
+
+def test_a_callable_is_named_by_its_digest_or_its_place() -> None:
+    from functools import partial
+
+    assert identity(None) is None
+    assert identity(accuracy) == identity(partial(accuracy)) == "tests.search.toy.accuracy"
+    assert identity(Named(accuracy, "v2")) == "v2"
+    assert identity(SPACE) == SPACE.digest()
+    assert identity(CandidateError("x")) == "accelzoo.search.evaluator.CandidateError"
