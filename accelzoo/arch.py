@@ -44,6 +44,11 @@ class Stage:
             for _ in range(self.repeats - 1):
                 yield repeated
 
+    def scaled(self, width_multiplier: float, depth_multiplier: float, channel_divisor: int) -> Stage:
+        """The stage with its channels and repeats scaled; see `Arch.scaled`."""
+        block = self.block.scaled(width_multiplier, channel_divisor)
+        return Stage(block=block, repeats=scale_depth(self.repeats, depth_multiplier))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arch:
@@ -81,8 +86,11 @@ class Arch:
         return data
 
     def digest(self) -> str:
-        """`sha256:…` over the canonical JSON of the config."""
-        return config.digest(self)
+        """`sha256:…` over the canonical JSON of the config without the fields that are at their default.
+
+        A field that is added later, with a default that changes nothing, so leaves every digest as it is.
+        """
+        return config.digest(config.to_config(self, defaults=False))
 
     def lower(self) -> Graph:
         """The operator graph of one inference at batch 1, without importing torch.
@@ -109,6 +117,8 @@ class Arch:
     ) -> Arch:
         """Scales every width and every stage's repeats (Howard et al. 2017, §3.3; Tan & Le 2019, §3.3).
 
+        With all three at their defaults the architecture is returned as it is, whatever its widths are multiples of.
+
         Args:
             width_multiplier: Factor on channels, which are rounded to multiples of `channel_divisor`.
             depth_multiplier: Factor on repeats, rounded up.
@@ -125,8 +135,5 @@ class Arch:
         if width_multiplier == 1 and depth_multiplier == 1 and channel_divisor == 8:
             return self
         scale = width_multiplier, channel_divisor
-        stages = tuple(
-            Stage(block=stage.block.scaled(*scale), repeats=scale_depth(stage.repeats, depth_multiplier))
-            for stage in self.stages
-        )
+        stages = tuple([stage.scaled(width_multiplier, depth_multiplier, channel_divisor) for stage in self.stages])
         return replace(self, stem=self.stem.scaled(*scale), stages=stages, head=self.head.scaled(*scale))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +14,13 @@ from accelzoo.heads import ClassificationHead
 
 class AccelNet(nn.Module):
     """The module of an architecture: `(batch, channels, height, width)` images → `(batch, num_classes)` logits."""
+
+    conv_head: nn.Module  # only where the head has a hidden width
+    bn2: nn.Module
+    global_pool: nn.Module
+    classifier: nn.Module
+    pretrained_cfg: dict[str, Any]  # only with a release's weights: how to prepare images
+    class_names: tuple[str, ...]
 
     def __init__(self, arch: Arch) -> None:
         super().__init__()
@@ -49,7 +56,7 @@ class AccelNet(nn.Module):
 
     def get_classifier(self) -> nn.Module:
         """The last layer."""
-        return cast(nn.Module, self.classifier)
+        return self.classifier
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replaces the last layer by a fresh one for `num_classes`; 0 removes it."""

@@ -1,8 +1,8 @@
 """Spaces: an architecture's config with a `Choice` in place of some values.
 
-A choice is a knob; a genome names one value per knob, in the order in which the knobs stand in the template. Beside the
-architecture's own keys a template may hold `width_multiplier`, `depth_multiplier` and `channel_divisor`, which scale the
-architecture after the other knobs are set. In YAML a choice is written `{choice: [ibn, fused_ibn]}`.
+A choice is a knob; a genome names one value per knob, in the order in which the knobs stand in the template. Beside an
+architecture's own keys a template may hold `width_multiplier`, `depth_multiplier` and `channel_divisor`, which scale
+the architecture after the other knobs are set. In YAML a choice is written `{choice: [ibn, fused_ibn]}`.
 
 Where a block's `kind` is a choice, a stage lists the fields of all its kinds; those that the chosen kind does not have
 are left out, and their knobs are inactive.
@@ -10,28 +10,30 @@ are left out, and their knobs are inactive.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from accelzoo import config, draw
 from accelzoo.arch import Arch, Stage
-from accelzoo.blocks import block_kinds
-from accelzoo.errors import AccelzooError, ConfigError, suggestion
+from accelzoo.blocks import ConvBnAct, block_kinds
+from accelzoo.errors import AccelzooError, ConfigError, ShapeError
 from accelzoo.heads import Head
 from accelzoo.stem import Stem
 
-_SCALES = {"width_multiplier": 1.0, "depth_multiplier": 1.0, "channel_divisor": 8}
-_ARCH_KEYS = ("input_size", "stem", "stages", "head")
-
 KeyPath = tuple[str | int, ...]
+"""The keys and list indices that lead from the root of a template to something in it."""
+
 Genome = tuple[int, ...]
+Picker = Callable[[KeyPath, tuple[Any, ...]], Any]
+"""Picks the value of the knob at a path from the knob's values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,33 @@ class Knob:
         return _path_text(self.path)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    """What a template becomes once every knob is set: an architecture and how to scale it."""
+
+    inline: ClassVar[str] = "arch"
+
+    arch: Arch
+    width_multiplier: float = 1.0
+    depth_multiplier: float = 1.0
+    channel_divisor: int = 8
+
+    def __post_init__(self) -> None:
+        self.scaled()
+
+    def scaled(self) -> Arch:
+        return self.arch.scaled(self.width_multiplier, self.depth_multiplier, self.channel_divisor)
+
+
+_SCALES = tuple(field.name for field in fields(_Filled) if field.name != _Filled.inline)
+_PARTS: Mapping[str, Any] = {
+    "input_size": tuple[int, int, int],
+    "stem": Stem,
+    "stages": tuple[Stage, ...],
+    "head": Head,
+}
+
+
 class Space:
     """A finite set of architectures.
 
@@ -76,30 +105,28 @@ class Space:
         name: What to call it.
         template: An architecture's config with `Choice`s, and the scaling keys.
 
-    Raises:
-        ConfigError: If the template has an unknown key.
+    A fault in the template shows when a genome is decoded; `validate` looks for all of them.
     """
 
     __slots__ = ("_index", "knobs", "name", "template")
 
     def __init__(self, name: str, template: Mapping[str, Any]) -> None:
-        allowed = (*_ARCH_KEYS, *_SCALES)
-        if faults := [_unknown_key(name, key, allowed) for key in template if key not in allowed]:
-            raise ConfigError(faults)
         self.name = name
         self.template = template
         self.knobs = tuple(Knob(path, leaf.values) for path, leaf in _choices(template, ()))
         self._index = {knob.path: index for index, knob in enumerate(self.knobs)}
 
     @classmethod
-    def from_config(cls, source: Path | Mapping[str, Any], name: str | None = None) -> Space:
-        """Reads a space from a YAML file or plain data and tries every value of every knob once.
+    def from_config(cls, source: Path | config.Text | Mapping[str, Any], name: str | None = None) -> Space:
+        """Reads a space from a YAML file, text or plain data and tries every value of every knob once.
 
         Raises:
-            ConfigError: All faults.
+            ConfigError: All faults, each with its place.
         """
         node = config.load(source)
-        space = cls(name or (source.stem if isinstance(source, Path) else "space"), _read_choices(node.plain(), ()))
+        node.plain()  # reports what parsing found, such as duplicate keys
+        template = _read_choices(node, node.value, ())
+        space = cls(name or (source.stem if isinstance(source, Path) else "space"), template)
         space.validate()
         return space
 
@@ -117,7 +144,7 @@ class Space:
 
     def digest(self) -> str:
         """`sha256:…` over the template."""
-        return config.digest(_to_plain(self.template))
+        return config.digest(self.to_config())
 
     def to_config(self) -> dict[str, Any]:
         """Plain data that `from_config` reads back."""
@@ -136,11 +163,11 @@ class Space:
         """Returns the architecture of a genome.
 
         Raises:
-            ConfigError: If the genome has the wrong length or an index is out of range.
+            ConfigError: If the genome has the wrong length, an index is out of range, or a value does not fit.
         """
         self._check(genome)
         filled = _fill(self.template, (), lambda path, values: values[int(genome[self._index[path]])])
-        return self._scaled(filled)
+        return config.read(_Filled, filled).scaled()
 
     def canonical(self, genome: Sequence[int]) -> Genome:
         """Returns the genome with its inactive knobs at their first value."""
@@ -155,62 +182,81 @@ class Space:
         return tuple(int(g) if k.path in active else 0 for g, k in zip(genome, self.knobs, strict=True))
 
     def encode(self, arch: Arch) -> Genome:
-        """Returns the first genome that decodes to `arch`.
+        """Returns a canonical genome that decodes to `arch`: of each scale and each part, the first that fits.
 
         Raises:
             AccelzooError: If `arch` is not in the space; the message names the part that no choice makes.
         """
-        scale_knobs = [knob for knob in self.knobs if knob.path[0] in _SCALES]
-        reason = ""
-        for values in itertools.product(*(knob.values for knob in scale_knobs)):
-            scales = {knob.path: value for knob, value in zip(scale_knobs, values, strict=True)}
-            picked = dict(scales)
-            for part, wanted in _parts(self.template, arch):
-                found = self._match(part, wanted, scales)
+        reasons = []
+        scale_knobs = [index for index, knob in enumerate(self.knobs) if knob.path[0] in _SCALES]
+        for scale_genome in self._assignments(scale_knobs):
+            genome = dict(scale_genome)
+            for path, wanted in _parts_of(arch, self.template):
+                found = self._match(path, wanted, scale_genome)
                 if found is None:
-                    reason = reason or f"no choice makes {_path_text(part)} = {config.canonical_json(wanted)}"
+                    reasons.append(f"no choice makes {_path_text(path)} = {config.canonical_json(wanted)}")
                     break
-                picked.update(found)
+                genome |= found
             else:
-                return tuple(knob.values.index(picked.get(knob.path, knob.values[0])) for knob in self.knobs)
-        raise AccelzooError(f"the architecture is not in space {self.name!r}: {reason}")
+                return self.canonical([genome.get(index, 0) for index in range(len(self.knobs))])
+        raise AccelzooError(f"the architecture is not in space {self.name!r}: {reasons[0]}")
 
     def validate(self) -> None:
-        """Decodes every value of every knob once, the others at their first value.
+        """Decodes and lowers every value of every knob once, the others at their first value.
 
         Raises:
-            ConfigError: All faults, each naming the knob and the value.
+            ConfigError: All faults, each naming where it stands, or else the knob and the value.
         """
-        faults: list[str] = []
+        base = self._faults([0] * len(self.knobs))
+        faults = list(base)
         for index, knob in enumerate(self.knobs):
-            for value in range(len(knob.values)):
+            for value in range(1, len(knob.values)):
                 genome = [0] * len(self.knobs)
                 genome[index] = value
-                try:
-                    self.decode(genome).lower()
-                except AccelzooError as error:
-                    faults.append(f"space {self.name!r}: {knob.name} = {knob.values[value]!r}: {error}")
+                said = f"(with {knob.name} = {knob.values[value]!r})"
+                faults += [f"{fault} {said}" for fault in self._faults(genome) if fault not in base]
         if faults:
             raise ConfigError(faults)
 
-    def _match(self, part: KeyPath, wanted: Any, scales: Mapping[KeyPath, Any]) -> dict[KeyPath, Any] | None:
-        """Finds values of the knobs inside `part` with which it becomes `wanted`."""
-        knobs = [knob for knob in self.knobs if knob.path[: len(part)] == part]
-        template = _at(self.template, part)
-        settings = self._scales(lambda path, _values: scales[path])
-        for values in itertools.product(*(knob.values for knob in knobs)):
-            picked = {knob.path: value for knob, value in zip(knobs, values, strict=True)}
-            filled = _fill(template, part, lambda path, _values, picked=picked: picked[path])  # type: ignore[misc]
-            if _read_part(part, filled, settings) == wanted:
-                return picked
+    def _faults(self, genome: Sequence[int]) -> tuple[str, ...]:
+        try:
+            self.decode(genome).lower()
+        except ConfigError as error:
+            return error.faults
+        except ShapeError as error:
+            return (str(error),)
+        return ()
+
+    def _assignments(self, indices: Sequence[int]) -> Iterator[dict[int, int]]:
+        """Yields every setting of some knobs, as value index by knob index."""
+        for values in itertools.product(*(range(len(self.knobs[index].values)) for index in indices)):
+            yield dict(zip(indices, values, strict=True))
+
+    def _match(self, path: KeyPath, wanted: Any, scale_genome: Mapping[int, int]) -> dict[int, int] | None:
+        """Finds values of the knobs inside the part at `path` with which that part, once scaled, becomes `wanted`."""
+        inside = [index for index, knob in enumerate(self.knobs) if knob.path[: len(path)] == path]
+        genome: dict[int, int]
+
+        def pick(at: KeyPath, values: tuple[Any, ...]) -> Any:
+            return values[genome[self._index[at]]]
+
+        for part_genome in self._assignments(inside):
+            genome = {**scale_genome, **part_genome}
+            scales = {key: _fill(self.template[key], (key,), pick) for key in _SCALES if key in self.template}
+            try:
+                part = self._read_part(path, pick)
+            except ConfigError:
+                continue  # these values do not go together, so they make nothing
+            if _scaled_part(path, part, scales) == wanted:
+                return part_genome
         return None
 
-    def _scaled(self, filled: dict[str, Any]) -> Arch:
-        scales = {key: filled.pop(key, default) for key, default in _SCALES.items()}
-        return Arch.from_config(filled).scaled(**scales)
-
-    def _scales(self, pick: Any) -> dict[str, Any]:
-        return {key: _fill(self.template.get(key, default), (key,), pick) for key, default in _SCALES.items()}
+    def _read_part(self, path: KeyPath, pick: Picker) -> Any:
+        key = path[0]
+        if key not in self.template:
+            return getattr(_PROBE, str(key))
+        filled = _fill(_at(self.template, path), path, pick)
+        return config.read(Stage if len(path) > 1 else _PARTS[str(key)], config.Node(filled))
 
     def _check(self, genome: Sequence[int]) -> None:
         if len(genome) != len(self.knobs):
@@ -220,35 +266,32 @@ class Space:
                 raise ConfigError([f"knob {knob.name}: index {value} is not in 0 … {len(knob.values) - 1}"])
 
 
-def _parts(template: Mapping[str, Any], arch: Arch) -> Iterator[tuple[KeyPath, Any]]:
-    """Yields the parts of an architecture that can be matched one by one."""
+# Carries one part at a time through `Arch.scaled`; its other parts are Arch's defaults or do not matter.
+_PROBE = Arch(stem=Stem(out_channels=8), stages=(Stage(block=ConvBnAct(out_channels=8)),))
+
+
+def _scaled_part(path: KeyPath, part: Any, scales: Mapping[str, Any]) -> Any:
+    """Scales one part alone, as the whole architecture would be."""
+    key, one_stage = str(path[0]), len(path) > 1
+    changes: dict[str, Any] = {key: (part,) if one_stage else part}
+    scaled = getattr(replace(_PROBE, **changes).scaled(**scales), key)
+    return scaled[0] if one_stage else scaled
+
+
+def _parts_of(arch: Arch, template: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
+    """Yields the parts of an architecture that can be matched one by one, each with its path."""
     yield ("input_size",), arch.input_size
     yield ("stem",), arch.stem
-    if len(arch.stages) != len(template["stages"]):
-        yield ("stages",), None
-    for index, stage in enumerate(arch.stages):
-        yield ("stages", index), stage
+    stages = template.get("stages")
+    if isinstance(stages, list | tuple) and len(stages) == len(arch.stages):
+        for index, stage in enumerate(arch.stages):
+            yield ("stages", index), stage
+    else:
+        yield ("stages",), arch.stages
     yield ("head",), arch.head
 
 
-def _read_part(part: KeyPath, filled: Any, scales: Mapping[str, Any]) -> Any:
-    """Builds one part alone, scaled as the whole architecture would be."""
-    if part == ("input_size",):
-        return tuple(filled)
-    if part == ("stages",):
-        return NotImplemented
-    kinds: dict[str | int, Any] = {"stem": Stem, "stages": Stage, "head": Head}
-    whole = {"stem": Stem(out_channels=8), "stages": (_ANY_STAGE,)}
-    piece = config.read(kinds[part[0]], filled)
-    key = str(part[0])
-    arch = Arch(**{**whole, key: (piece,) if key == "stages" else piece}).scaled(**scales)
-    return arch.stages[0] if key == "stages" else getattr(arch, key)
-
-
-_ANY_STAGE = Stage(block=block_kinds()["conv_bn_act"](out_channels=8))
-
-
-def _fill(node: Any, path: KeyPath, pick: Any) -> Any:
+def _fill(node: Any, path: KeyPath, pick: Picker) -> Any:
     """Returns the template with every choice replaced by `pick(path, values)`; inapplicable fields are left out."""
     if isinstance(node, Choice):
         return pick(path, node.values)
@@ -261,18 +304,36 @@ def _fill(node: Any, path: KeyPath, pick: Any) -> Any:
         for key, value in node.items():
             if key not in skipped and key not in filled:
                 filled[key] = _fill(value, (*path, key), pick)
-        return filled
-    if isinstance(node, (list, tuple)):
-        return [_fill(value, (*path, index), pick) for index, value in enumerate(node)]
+        return _like(node, filled)
+    if isinstance(node, list | tuple):
+        return _like(node, [_fill(value, (*path, index), pick) for index, value in enumerate(node)])
     return node
 
 
-@cache
-def _foreign_fields(kind: str, kinds: tuple[str, ...]) -> frozenset[str]:
-    """Fields that other kinds of the choice have and `kind` does not."""
+def _like(node: Any, filled: Any) -> Any:
+    """Puts new content into a copy of a collection read from a file, which knows where its entries stood."""
+    if type(node) in (dict, list, tuple) or not isinstance(node, dict | list):
+        return filled
+    copied = copy.copy(node)
+    copied.clear()
+    if isinstance(copied, dict):
+        copied.update(filled)
+    else:
+        copied.extend(filled)
+    return copied
+
+
+def _foreign_fields(kind: Any, kinds: tuple[Any, ...]) -> frozenset[str]:
+    """Fields that other kinds of the choice have and `kind` does not; none if one is unknown, for the reader to say."""
     known = block_kinds()
-    if any(other not in known for other in kinds):
+    if not all(isinstance(name, str) and name in known for name in kinds):
         return frozenset()
+    return _foreign_fields_of(kind, kinds)
+
+
+@cache
+def _foreign_fields_of(kind: str, kinds: tuple[str, ...]) -> frozenset[str]:
+    known = block_kinds()
     every = {field.name for other in kinds for field in fields(known[other])}
     return frozenset(every - {field.name for field in fields(known[kind])})
 
@@ -280,25 +341,32 @@ def _foreign_fields(kind: str, kinds: tuple[str, ...]) -> frozenset[str]:
 def _choices(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Choice]]:
     if isinstance(node, Choice):
         yield path, node
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _choices(value, (*path, key))
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _choices(value, (*path, index))
+        return
+    for key, value in _entries(node):
+        yield from _choices(value, (*path, key))
 
 
-def _read_choices(node: Any, path: KeyPath) -> Any:
+def _read_choices(root: config.Node, node: Any, path: KeyPath) -> Any:
+    """Returns what was read with a `Choice` in place of each `{choice: [...]}`."""
+    if isinstance(node, Mapping) and set(node) == {"choice"}:
+        if not isinstance(node["choice"], list | tuple):
+            raise ConfigError([root.fault((*path, "choice"), f"expected a list of values, got {node['choice']!r}")])
+        try:
+            return Choice(tuple(node["choice"]))
+        except ValueError as error:
+            raise ConfigError([root.fault(path, str(error))]) from None
     if isinstance(node, Mapping):
-        if set(node) == {"choice"}:
-            try:
-                return Choice(tuple(node["choice"]))
-            except (TypeError, ValueError) as error:
-                raise ConfigError([f"{_path_text(path)}: {error}"]) from None
-        return {key: _read_choices(value, (*path, key)) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_read_choices(value, (*path, index)) for index, value in enumerate(node)]
+        return _like(node, {key: _read_choices(root, value, (*path, key)) for key, value in node.items()})
+    if isinstance(node, list | tuple):
+        return _like(node, [_read_choices(root, value, (*path, index)) for index, value in enumerate(node)])
     return node
+
+
+def _entries(node: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(node, Mapping):
+        yield from node.items()
+    elif isinstance(node, list | tuple):
+        yield from enumerate(node)
 
 
 def _to_plain(node: Any) -> Any:
@@ -306,7 +374,7 @@ def _to_plain(node: Any) -> Any:
         return {"choice": _to_plain(list(node.values))}
     if isinstance(node, Mapping):
         return {key: _to_plain(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
+    if isinstance(node, list | tuple):
         return [_to_plain(value) for value in node]
     return node
 
@@ -320,7 +388,3 @@ def _at(template: Any, path: KeyPath) -> Any:
 def _path_text(path: KeyPath) -> str:
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
-
-
-def _unknown_key(name: str, key: str, allowed: Sequence[str]) -> str:
-    return f"space {name!r}: unknown key {key!r} (allowed: {', '.join(allowed)}){suggestion(key, allowed)}"

@@ -11,7 +11,6 @@ from torch import nn
 from accelzoo.layers import Layer
 
 
-
 def conv2d(in_channels: int, out_channels: int, kernel_size: int, stride: int, groups: int) -> nn.Conv2d:
     """Makes a convolution without bias, padded by half its kernel."""
     padding = kernel_size // 2
@@ -52,7 +51,10 @@ class Residual(nn.Sequential):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Returns `layers(input) + input`."""
-        return super().forward(input) + input
+        y = input
+        for module in self:
+            y = module(y)
+        return y + input
 
 
 def sequence(in_channels: int, layers: tuple[Layer, ...], residual: bool) -> nn.Sequential:

@@ -121,6 +121,8 @@ class Graph:
                     raise ShapeError(f"operator {op.name!r} reads {name!r}, which nothing before it makes")
                 if known[name] != shape:
                     raise ShapeError(f"operator {op.name!r} reads {name!r} as {shape}, but it is {known[name]}")
+            if fault := _misfit(op):
+                raise ShapeError(f"operator {op.name!r}: {fault}")
             known[op.name] = op.out_shape
 
     def __eq__(self, other: object) -> bool:
@@ -190,9 +192,16 @@ class Graph:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
-        """Rebuilds a graph from `to_json`'s data."""
-        ops = [Op(**{key: _tuples(value) for key, value in op.items()}) for op in data["ops"]]
-        return cls(ops, _tuples(data["input_shape"]), data["activation_bits"])
+        """Rebuilds a graph from `to_json`'s data.
+
+        Raises:
+            ShapeError: If the data is not that of a valid graph.
+        """
+        try:
+            ops = [Op(**{key: _tuples(value) for key, value in op.items()}) for op in data["ops"]]
+            return cls(ops, _tuples(data["input_shape"]), data["activation_bits"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ShapeError(f"not the data of a graph: {error!r}") from None
 
 
 class GraphBuilder:
@@ -212,8 +221,15 @@ class GraphBuilder:
         self._ops: list[Op] = []
 
     def shape(self, name: str) -> Shape:
-        """Shape `(channels, height, width)` of the tensor called `name`."""
-        return self._shapes[name]
+        """Shape `(channels, height, width)` of the tensor called `name`.
+
+        Raises:
+            ShapeError: If nothing so far makes it.
+        """
+        try:
+            return self._shapes[name]
+        except KeyError:
+            raise ShapeError(f"no operator so far makes {name!r}{suggestion(name, self._shapes)}") from None
 
     def graph(self) -> Graph:
         """Returns the finished graph."""
@@ -238,7 +254,7 @@ class GraphBuilder:
         Raises:
             ShapeError: If a size is not positive, the kernel is even, or `groups` does not divide the channels.
         """
-        channels, height, width = self._shapes[x]
+        channels, height, width = self.shape(x)
         _check_conv(name, channels, out_channels, kernel_size, stride, dilation, groups)
         depthwise = groups > 1 and groups == channels == out_channels
         return self._append(
@@ -255,7 +271,7 @@ class GraphBuilder:
 
     def linear(self, name: str, x: str, out_features: int, bias: bool = True) -> str:
         """Matrix product over the channels of a `(channels, 1, 1)` tensor."""
-        _, height, width = self._shapes[x]
+        _, height, width = self.shape(x)
         if (height, width) != (1, 1):
             raise ShapeError(f"{name}: a linear layer needs a pooled input, got a map of {height}x{width}")
         if out_features < 1:
@@ -266,24 +282,25 @@ class GraphBuilder:
         """Pointwise non-linearity, one of `ACTIVATIONS`."""
         if function not in ACTIVATIONS:
             raise ShapeError(f"{name}: unknown activation {function!r}{suggestion(function, ACTIVATIONS)}")
-        return self._append(name, "activation", (x,), self._shapes[x], function=function)
+        return self._append(name, "activation", (x,), self.shape(x), function=function)
 
     def add(self, name: str, x: str, y: str) -> str:
         """Sum of two tensors of equal shape."""
-        if self._shapes[x] != self._shapes[y]:
-            raise ShapeError(f"{name}: cannot add {self._shapes[x]} and {self._shapes[y]}")
-        return self._append(name, "add", (x, y), self._shapes[x])
+        shape, other = self.shape(x), self.shape(y)
+        if shape != other:
+            raise ShapeError(f"{name}: cannot add {shape} and {other}")
+        return self._append(name, "add", (x, y), shape)
 
     def mul(self, name: str, x: str, gate: str) -> str:
         """Product of a map `(channels, height, width)` with an equal map or with a gate `(channels, 1, 1)`."""
-        shape, gate_shape = self._shapes[x], self._shapes[gate]
+        shape, gate_shape = self.shape(x), self.shape(gate)
         if gate_shape not in (shape, (shape[0], 1, 1)):
             raise ShapeError(f"{name}: cannot scale {shape} by {gate_shape}")
         return self._append(name, "mul", (x, gate), shape)
 
     def global_pool(self, name: str, x: str) -> str:
         """Average over height and width; `kernel_size` is the whole map."""
-        channels, height, width = self._shapes[x]
+        channels, height, width = self.shape(x)
         return self._append(name, "pool", (x,), (channels, 1, 1), kernel_size=(height, width), function="avg")
 
     def _append(
@@ -319,7 +336,30 @@ def _check_conv(
     if kernel_size % 2 == 0:
         raise ShapeError(f"{name}: kernel_size (={kernel_size}) must be odd, so that padding is the same on all sides")
     if channels % groups or out_channels % groups:
-        raise ShapeError(f"{name}: groups (={groups}) must divide in_channels (={channels}) and out_channels (={out_channels})")
+        widths = f"in_channels (={channels}) and out_channels (={out_channels})"
+        raise ShapeError(f"{name}: groups (={groups}) must divide {widths}")
+
+
+def _misfit(op: Op) -> str:
+    """Says what is wrong with an operator's own values; an empty string if nothing is."""
+    first, out, kind = op.in_shapes[0], op.out_shape, op.kind
+    arity = 2 if kind in ("add", "mul") else 1
+    if len(op.inputs) != arity:
+        return f"{kind} takes {arity} inputs, got {len(op.inputs)}"
+    if min(out) < 1:
+        return f"out_shape {out} must be positive (channels, height, width)"
+    if kind in MATRIX_KINDS:
+        if first[0] % op.groups or out[0] % op.groups:
+            return f"groups (={op.groups}) must divide {first[0]} and {out[0]} channels"
+        strided = (-(-first[1] // op.stride[0]), -(-first[2] // op.stride[1]))
+        fits = out[1:] == (strided if kind != "linear" else (1, 1)) and (kind != "linear" or first[1:] == (1, 1))
+    elif kind == "pool":
+        fits = out[0] == first[0]
+    else:
+        fits = out == first
+    if kind in ("add", "mul"):
+        fits = fits and op.in_shapes[1] in ((first,) if kind == "add" else (first, (first[0], 1, 1)))
+    return "" if fits else f"{kind} cannot make {out} from {', '.join(map(str, op.in_shapes))}"
 
 
 def _bytes(bits: int) -> int:
@@ -327,7 +367,8 @@ def _bytes(bits: int) -> int:
 
 
 def _op_to_json(op: Op) -> dict[str, Any]:
-    return {key: value for key, value in op._asdict().items() if key not in Op._field_defaults or value != Op._field_defaults[key]}
+    defaults = Op._field_defaults
+    return {key: value for key, value in op._asdict().items() if key not in defaults or value != defaults[key]}
 
 
 def _tuples(value: Any) -> Any:

@@ -67,10 +67,12 @@ class Evaluator:
 
     def quote(self, genome: Genome) -> Quote:
         """Decodes and prices a genome; an operator that the target cannot price is a reason, never free."""
-        digest = None
         try:
             arch = self.space.decode(genome)
-            digest = arch.digest()
+        except (ConfigError, ShapeError, CandidateError) as error:  # choices that do not go together
+            return Quote(reason=_said(error))
+        digest = arch.digest()
+        try:
             cost = None if self.costs is None else self.costs(arch)
         except (ShapeError, CandidateError) as error:
             return Quote(digest=digest, reason=_said(error))
@@ -83,9 +85,8 @@ class Evaluator:
         except ValueError as error:
             return Quote(digest=digest, reason=str(error))
 
-    def judge(self, index: int, genome: Genome) -> Record:
-        """Returns the finished record of a candidate."""
-        quote = self.quote(genome)
+    def judge(self, index: int, genome: Genome, quote: Quote) -> Record:
+        """Returns the finished record of a candidate that was quoted."""
         finish = partial(Record, index=index, genome=genome, arch=quote.digest, cost=quote.cost)
         if quote.reason is not None:
             return finish(status="failed", reason=quote.reason)

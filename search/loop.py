@@ -33,7 +33,8 @@ class Loop:
         self._sizes = evaluator.sizes
         self._evaluator = evaluator
         self._algorithm = algorithm
-        self._first: dict[Genome, int] = {}  # canonical genome -> the record that was evaluated
+        # Canonical genome or digest of the architecture -> its first record.
+        self._first: dict[Genome | str | None, int] = {}
         self._asked: set[Genome] = set()
         self.records: list[Record] = []
         self.evaluated = 0
@@ -92,7 +93,13 @@ class Loop:
     def _judge(self, genome: Genome) -> Record:
         first = self._first.get(self._canonical(genome))
         if first is None:
-            return self._evaluator.judge(len(self.records), genome)
+            quote = self._evaluator.quote(genome)
+            first = self._first.get(quote.digest)  # rounding makes one architecture of several canonical genomes
+            if first is None:
+                return self._evaluator.judge(len(self.records), genome, quote)
+        return self._repeated(first, genome)
+
+    def _repeated(self, first: int, genome: Genome) -> Record:
         known = self.records[first]
         return Record(
             index=len(self.records),
@@ -110,7 +117,10 @@ class Loop:
     def _settle(self, record: Record) -> None:
         self.records.append(record)
         self._asked.add(record.genome)
-        self._first.setdefault(self._canonical(record.genome), record.index)
+        first = record.index if record.duplicate_of is None else record.duplicate_of
+        self._first.setdefault(self._canonical(record.genome), first)
+        if record.arch is not None:
+            self._first.setdefault(record.arch, first)
         self.evaluated += record.evaluated
         self.infeasible += record.violation is not None
         if record.score is not None and (self.best is None or record.score > self.best):

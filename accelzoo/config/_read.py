@@ -63,6 +63,10 @@ class Node:
             return Node(merged_data(self.value, changes.value), self.mark, self.steps, faults)
         return Node(changes.value, changes.mark, self.steps, faults)
 
+    def fault(self, steps: Steps, message: str) -> str:
+        """Returns what is wrong with the entry that `steps` lead to from here, with its place and path."""
+        return str(Fault(locate(self.value, self.mark, steps), (*self.steps, *steps), message))
+
     def plain(self) -> Any:
         """Returns the data as fresh dicts, lists and scalars.
 
@@ -128,7 +132,7 @@ def read(cls: type[T], source: Source, *, overrides: Sequence[str] = (), base: S
         faults.append(Fault(mark, (*node.steps, *steps), issue.message))
     if faults:
         raise ConfigError(str(fault) for fault in sorted(faults, key=_text_order))
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

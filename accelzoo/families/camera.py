@@ -15,9 +15,9 @@ def _ibn(repeats: int, stride: int, expansion_ratio: float, out_channels: int) -
 
 _CAMERA_IBN = {
     "input_size": [3, 32, 32],
-    "stem": {"out_channels": 24, "stride": 2},
-    "stages": [_ibn(1, 1, 1, 16), _ibn(2, 1, 6, 24), _ibn(2, 2, 6, 40), _ibn(2, 1, 6, 64), _ibn(2, 2, 6, 112)],
-    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": 448},
+    "stem": {"out_channels": 16, "stride": 2},
+    "stages": [_ibn(1, 1, 1, 16), _ibn(1, 1, 6, 24), _ibn(2, 2, 6, 32), _ibn(1, 1, 6, 48), _ibn(2, 2, 6, 80)],
+    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": 320},
 }
 
 
@@ -39,11 +39,11 @@ _CAMERA = {
     "stages": [
         _free_stage(1, 8, 16, 24),
         _free_stage(1, 16, 24, 32),
-        _free_stage(2, 24, 32, 40, 48),
-        _free_stage(1, 32, 48, 64, 80),
-        _free_stage(2, 48, 64, 80, 96, 112),
+        _free_stage(2, 16, 24, 32, 40),
+        _free_stage(1, 24, 32, 48, 64),
+        _free_stage(2, 32, 48, 64, 80, 96),
     ],
-    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": choice(None, 128, 256, 448)},
+    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": choice(None, 128, 224, 320)},
     "width_multiplier": choice(0.75, 1.0, 1.25),
 }
 

@@ -39,7 +39,7 @@ class ClassificationHead(Head):
         if self.hidden_channels is not None and self.hidden_channels < 1:
             raise ValueError(f"hidden_channels (={self.hidden_channels}) must be at least 1, or null for none")
         if not 0 <= self.drop_rate < 1:
-            raise ValueError(f"drop_rate (={self.drop_rate}) must lie in 0 … 1")
+            raise ValueError(f"drop_rate (={self.drop_rate}) must lie in 0 … 1, 1 excluded")
         if self.activation not in ACTIVATIONS:
             hint = suggestion(self.activation, ACTIVATIONS)
             raise ValueError(f"unknown activation {self.activation!r}{hint}; allowed: {', '.join(ACTIVATIONS)}")

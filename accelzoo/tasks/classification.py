@@ -47,7 +47,7 @@ def evaluate(model: nn.Module, split: Split, *, batch_size: int = 256) -> Metric
     was_training = model.training
     model.eval()
     correct = torch.zeros((), dtype=torch.int64, device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
+    losses: list[Tensor] = []
     try:
         for start in range(0, len(split), batch_size):
             stop = start + batch_size
@@ -57,7 +57,8 @@ def evaluate(model: nn.Module, split: Split, *, batch_size: int = 256) -> Metric
             if start == 0 and int(split.labels.max()) >= logits.shape[1]:
                 raise DataError(f"labels go up to {int(split.labels.max())}, the network has {logits.shape[1]} classes")
             correct += (logits.argmax(1) == labels).sum()
-            loss += F.cross_entropy(logits.float(), labels, reduction="sum").double()
+            losses.append(F.cross_entropy(logits.float(), labels, reduction="sum"))
     finally:
         model.train(was_training)
-    return Metrics(correct=int(correct), count=len(split), loss=float(loss) / len(split))
+    loss = float(torch.stack(losses).cpu().double().sum())  # not every device has float64
+    return Metrics(correct=int(correct), count=len(split), loss=loss / len(split))

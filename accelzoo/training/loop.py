@@ -123,7 +123,10 @@ class _Run:
         self.device, self.folder = processes.device, folder
         self.validation = view.validation
         train = _chosen_images(view.train, config)
-        augment = config.augment.resolved(*train.input_size[1:], mirror=view.mirror)
+        try:
+            augment = config.augment.resolved(*train.input_size[1:], mirror=view.mirror)
+        except ValueError as error:
+            raise TrainError(f"augment: {error}") from error
         shard = (processes.rank, processes.world)
         self.batches = Batches(train, augment, config.batch_size, config.seed, self.device, shard)
         if self.batches.batch_size % processes.world:
@@ -144,6 +147,8 @@ class _Run:
         self.saved_at_s = time.perf_counter()
         if folder is not None:
             self._take_up(folder, resume)
+            if not processes.agree(self.step):
+                raise CheckpointError(f"{folder}: the processes see different checkpoints here; use a shared folder")
         self.network = distributed(model, processes)
 
     def train(self, progress: Progress) -> TrainResult:
@@ -162,6 +167,7 @@ class _Run:
                 progress.epoch(self._finish_epoch(in_epoch))
             if due or self.step == self.total_steps:
                 self._save()
+        self.processes.agree(self.step)  # nobody leaves before the last checkpoint is written
         return self._result()
 
     def _train_step(self) -> Tensor:
@@ -210,7 +216,7 @@ class _Run:
         config = self.config
         rate = learning_rate(self.step - 1, self.total_steps, config.learning_rate, config.warmup_fraction)
         speed = self.clock.images_per_s(self.batches.batch_size)
-        losses = self.losses[:in_epoch].double()
+        losses = self.losses[:in_epoch].clone()
         if self.processes.world > 1:
             torch.distributed.all_reduce(losses)
             losses /= self.processes.world
@@ -220,7 +226,7 @@ class _Run:
         record = EpochRecord(
             epoch=len(self.history) + 1,
             step=self.step,
-            loss=float(losses.mean()),
+            loss=float(losses.cpu().double().mean()),
             learning_rate=rate,
             validation=self._evaluate(last),
             images_per_s=speed,

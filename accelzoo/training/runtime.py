@@ -49,6 +49,14 @@ class Processes:
         chosen = torch.device(device) if device is not None else state.device
         return cls(device=chosen, rank=state.process_index, world=state.num_processes)
 
+    def agree(self, number: int) -> bool:
+        """Says whether all processes hold the same number; waits for them all."""
+        if self.world == 1:
+            return True
+        bounds = torch.tensor([number, -number], device=self.device)
+        torch.distributed.all_reduce(bounds, torch.distributed.ReduceOp.MAX)
+        return bool(bounds[0] == -bounds[1])
+
 
 def distributed(model: nn.Module, processes: Processes) -> nn.Module:
     """Wraps the network so that processes average their gradients; a single process gets it back as it is."""

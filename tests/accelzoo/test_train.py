@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from accelzoo.tasks import evaluate
+from accelzoo.tasks import Augment, evaluate
 from accelzoo.train import TrainConfig, TrainError, TrainResult, fit, weights_digest
 from tests.accelzoo.train_toy import BASE, CONFIGS, make_data, make_network, outcome
 from tests.accelzoo.training.stops import StopAfter
@@ -169,6 +169,11 @@ def test_progress_without_a_terminal_is_a_line_per_epoch(capsys: pytest.CaptureF
 def test_a_wrong_choice_is_refused() -> None:
     with pytest.raises(TrainError, match="resume"):
         run(BASE, resume="maybe")
+
+
+def test_a_shift_larger_than_the_image_is_refused() -> None:
+    with pytest.raises(TrainError, match=r"augment: crop_padding \(=8\) must be below"):
+        run(replace(BASE, augment=Augment(crop_padding=8)))
 
 
 def test_a_network_with_too_few_classes_is_refused() -> None:

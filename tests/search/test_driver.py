@@ -1,32 +1,20 @@
-"""`run` as a whole: what is recorded, what is never asked of the signal, how it ends, how it goes on."""
+"""`run` as a whole: what is recorded, what is never asked of the signal, how it ends."""
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from accelzoo.errors import ConfigError, DataError, ShapeError, TraceError, UnknownNameError
-from accelzoo.search import CandidateError, Named, Objective, Result, TargetCosts, read_trace, run
+from accelzoo.errors import ConfigError, DataError, ShapeError, UnknownNameError
+from accelzoo.search import CandidateError, Objective
 from accelzoo.search.algorithms.random import RandomSearch
-from accelzoo.search.plan import identity
 from accelzoo.search.space import GenomeMatrix
 from accelzoo.search.trace import FILE_NAME
-from tests.search.toy import ToyArch, ToyCost, ToySpace, accuracy, costs
-
-SPACE = ToySpace(sizes=(3, 3, 3, 3))
-
-
-def search(
-    space: ToySpace = SPACE, signal: Callable[[ToyArch], float] = accuracy, *, evaluations: int = 20, **settings: Any
-) -> Result:
-    return run(space, signal, evaluations=evaluations, progress=False, **settings)
+from tests.search.toy import SPACE, ToyArch, ToyCost, ToySpace, accuracy, costs, search
 
 
 @pytest.mark.parametrize("algorithm", ["evolution", "random"])
@@ -53,6 +41,14 @@ def test_the_soft_objective_decides_the_best() -> None:
     assert result.best.score == pytest.approx(max(scores.values()), rel=1e-12)
     assert result.best.genome == max(scores, key=lambda genome: scores[genome])
     assert [candidate.score for candidate in result.top(5)] == pytest.approx(sorted(scores.values())[-5:][::-1])
+
+
+def test_a_small_space_ends_also_for_an_algorithm_that_repeats_itself() -> None:
+    space = ToySpace(sizes=(2, 2))
+    result = search(space, evaluations=1000, algorithm_options={"avoid_duplicates": False})
+    assert result.stopped == "exhausted"
+    assert sum(record.evaluated for record in result.trace) == 4
+    assert {record.status for record in result.trace} == {"ok", "duplicate"}
 
 
 def test_what_is_over_budget_never_reaches_the_signal() -> None:
@@ -97,6 +93,38 @@ def test_equal_architectures_are_evaluated_once() -> None:
     assert "15 evaluated, 0 over budget, 9 duplicates, 0 failed" in result.message
 
 
+class Fussy(ToySpace):
+    """Has one genome whose choices do not go together."""
+
+    def decode(self, genome: tuple[int, ...]) -> ToyArch:
+        if genome == (2, 2, 2, 2):
+            raise ConfigError(["kernel 3 in kind 2"])
+        return ToyArch(genome)
+
+
+class Rounded(ToySpace):
+    """Odd choices of the last position round down, which the canonical genome does not say."""
+
+    def decode(self, genome: tuple[int, ...]) -> ToyArch:
+        return ToyArch((*genome[:-1], genome[-1] // 2))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_equal_architectures_of_different_canonical_genomes_are_evaluated_once(tmp_path: Path, resume: bool) -> None:
+    seen = []
+
+    def signal(arch: ToyArch) -> float:
+        seen.append(arch)
+        return accuracy(arch)
+
+    if resume:
+        search(Rounded(sizes=(3, 6)), signal, evaluations=4, folder=tmp_path)
+    result = search(Rounded(sizes=(3, 6)), signal, evaluations=99, folder=tmp_path, resume=resume)
+    assert len(seen) == len(set(seen)) == 9
+    assert len(result.trace) == 18
+    assert sum(record.status == "duplicate" for record in result.trace) == 9
+
+
 def test_failures_are_recorded_with_their_reason_and_the_search_goes_on() -> None:
     def signal(arch: ToyArch) -> float:
         match arch.choices[0], arch.choices[1]:
@@ -118,7 +146,7 @@ def test_failures_are_recorded_with_their_reason_and_the_search_goes_on() -> Non
                 raise ShapeError("stage 2 does not fit")
         return costs(arch)
 
-    result = search(signal=signal, evaluations=1000, costs=price)
+    result = search(Fussy(sizes=(3, 3, 3, 3)), signal, evaluations=1000, costs=price)
     reasons = {
         (0, 0): "the signal returned nan",
         (0, 1): "the signal returned inf",
@@ -130,7 +158,10 @@ def test_failures_are_recorded_with_their_reason_and_the_search_goes_on() -> Non
         "ShapeError: stage 2 does not fit",
     ]
     for record in result.trace:
-        if record.genome[2] == 0:
+        if record.genome == (2, 2, 2, 2):
+            assert record.reason == "ConfigError: kernel 3 in kind 2"
+            assert (record.status, record.evaluated, record.arch) == ("failed", False, None)
+        elif record.genome[2] == 0:
             assert record.reason == unpriced[record.genome[3]]
             assert (record.status, record.evaluated) == ("failed", False)
         elif record.genome[0] == 0:
@@ -173,117 +204,6 @@ def test_candidates_are_bounded() -> None:
     assert len(result.trace) == 1_000 + 50 * 5
     assert "max_candidates" in result.message
     assert len(search(space, evaluations=50, max_candidates=7).trace) == 7
-
-
-def test_more_evaluations_go_on_with_a_finished_search(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"costs": costs, "budgets": {"latency_s": 6e-3}}
-    short = search(evaluations=10, folder=tmp_path / "a", **settings)
-    again = search(evaluations=10, folder=tmp_path / "a", resume=True, **settings)
-    assert again == short
-    long = search(evaluations=30, folder=tmp_path / "a", resume=True, **settings)
-    at_once = search(evaluations=30, folder=tmp_path / "b", **settings)
-    assert (tmp_path / "a" / FILE_NAME).read_bytes() == (tmp_path / "b" / FILE_NAME).read_bytes()
-    assert long.trace == at_once.trace == read_trace(tmp_path / "a").records
-    assert long.header == at_once.header
-    fewer = search(evaluations=5, folder=tmp_path / "a", resume=True, **settings)
-    assert (fewer.trace, fewer.stopped) == (long.trace, "evaluations")
-
-
-def test_resuming_neither_prices_nor_evaluates_again(tmp_path: Path) -> None:
-    search(
-        evaluations=10,
-        costs=Named(costs, "c"),
-        budgets={"latency_s": 6e-3},
-        folder=tmp_path,
-        signal=Named(accuracy, "s"),
-    )
-
-    def never(arch: ToyArch) -> Any:
-        raise AssertionError
-
-    settings: dict[str, Any] = {"costs": Named(never, "c"), "budgets": {"latency_s": 6e-3}, "signal": Named(never, "s")}
-    assert search(evaluations=10, folder=tmp_path, resume=True, **settings).best.score > 0
-
-
-def test_a_trace_in_the_folder_is_never_overwritten(tmp_path: Path) -> None:
-    search(folder=tmp_path)
-    before = (tmp_path / FILE_NAME).read_bytes()
-    with pytest.raises(TraceError, match="never overwritten: go on with it"):
-        search(folder=tmp_path, seed=1)
-    assert (tmp_path / FILE_NAME).read_bytes() == before
-
-
-def test_other_settings_are_refused_field_by_field(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"costs": costs, "budgets": {"latency_s": 6e-3}, "folder": tmp_path}
-    search(**settings)
-    before = (tmp_path / FILE_NAME).read_bytes()
-    settings |= {"budgets": {"energy_j": 1.0}, "seed": 2, "algorithm_options": {"population": 30}, "resume": True}
-    with pytest.raises(TraceError) as caught:
-        search(ToySpace(sizes=(3, 3, 3)), math.cos, objective=Objective(exponent=-1.0, reference=1.0), **settings)  # type: ignore[arg-type]
-    assert str(caught.value).splitlines() == [
-        f"{tmp_path / FILE_NAME}:1: this trace was begun with other settings:",
-        "  algorithm.options.population: recorded 25, given 30",
-        "  budgets.energy_j: recorded nothing, given 1.0",
-        "  budgets.latency_s: recorded 0.006, given nothing",
-        "  objective.exponent: recorded 0.0, given -1.0",
-        "  objective.reference: recorded None, given 1.0",
-        "  seed: recorded 0, given 2",
-        "  signal: recorded 'tests.search.toy.accuracy', given 'math.cos'",
-        "  sizes: recorded [3, 3, 3, 3], given [3, 3, 3]",
-        "  space: recorded 'toy:(3, 3, 3, 3):False', given 'toy:(3, 3, 3):False'",
-    ]
-    assert (tmp_path / FILE_NAME).read_bytes() == before
-
-
-class Fickle(RandomSearch):
-    """An algorithm whose next version draws differently."""
-
-    version = 1
-
-    def ask(self, count: int) -> GenomeMatrix:
-        asked = super().ask(count)
-        asked[:] = (asked + self.version) % 3
-        return asked
-
-    def tell(self, genomes: npt.ArrayLike, values: npt.ArrayLike) -> None:
-        """Learns nothing."""
-
-
-def test_an_algorithm_that_changed_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    search(algorithm=Fickle, folder=tmp_path)
-    assert read_trace(tmp_path).header["algorithm"] == {"name": f"{__name__}.Fickle", "options": {}}
-    monkeypatch.setattr(Fickle, "version", 2)
-    with pytest.raises(
-        TraceError, match=r"trace.jsonl:2: the trace has genome \(.*\) where the algorithm now proposes"
-    ):
-        search(algorithm=Fickle, folder=tmp_path, resume=True)
-
-
-def test_a_resumed_search_says_what_was_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    search(folder=tmp_path)
-    path = tmp_path / FILE_NAME
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-3])
-    with caplog.at_level(logging.WARNING):
-        search(folder=tmp_path, resume=True)
-    assert f"{path}:21: dropped the last line, which was never finished" in caplog.text
-    assert path.read_bytes() == whole
-
-
-def test_control_c_says_how_to_resume(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    calls = []
-
-    def signal(arch: ToyArch) -> float:
-        calls.append(arch)
-        if len(calls) == 7:
-            raise KeyboardInterrupt
-        return accuracy(arch)
-
-    with pytest.raises(KeyboardInterrupt):
-        search(signal=signal, folder=tmp_path)
-    assert "stopped after 6 candidates: 6 evaluated" in caplog.text
-    assert f"they are in {tmp_path / FILE_NAME}; the same call with resume=True goes on" in caplog.text
-    assert len(search(signal=signal, folder=tmp_path, resume=True).trace) == 20
 
 
 @pytest.mark.parametrize(
@@ -331,35 +251,3 @@ def test_a_plug_in_that_breaks_the_contract_is_stopped(kind: type[RandomSearch],
 def test_the_seed_decides_everything() -> None:
     one, again, other = (search(seed=seed).trace for seed in (4, 4, 5))
     assert one == again != other
-
-
-def test_a_target_prices_what_can_be_lowered() -> None:
-    from accelzoo.hwmodel import Graph, GraphBuilder, estimate, list_targets, load_target
-
-    class Lowered(ToyArch):
-        def lower(self) -> Graph:
-            builder = GraphBuilder((3, 32, 32))
-            builder.conv2d("stem", builder.input, 8 * (1 + sum(self.choices)), kernel_size=3)
-            return builder.graph()
-
-    class Lowerable(ToySpace):
-        def decode(self, genome: tuple[int, ...]) -> ToyArch:
-            return Lowered(genome)
-
-    target = load_target(list_targets()[0])
-    result = search(Lowerable(), evaluations=5, costs=TargetCosts(target))
-    assert result.header["target"] == target.digest()
-    for record in result.trace:
-        expected = estimate(Lowered(record.genome).lower(), target)
-        assert record.cost is not None
-        assert (record.cost.latency_s, record.cost.macs) == (expected.latency_s, expected.macs)
-
-
-def test_a_callable_is_named_by_its_digest_or_its_place() -> None:
-    from functools import partial
-
-    assert identity(None) is None
-    assert identity(accuracy) == identity(partial(accuracy)) == "tests.search.toy.accuracy"
-    assert identity(Named(accuracy, "v2")) == "v2"
-    assert identity(SPACE) == SPACE.digest()
-    assert identity(CandidateError("x")) == "accelzoo.search.evaluator.CandidateError"

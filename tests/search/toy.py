@@ -7,6 +7,9 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from accelzoo.search import Result, run
 
 Genome = tuple[int, ...]
 
@@ -71,3 +74,12 @@ def cosines(weights: list[float]) -> Callable[[ToyArch], float]:
         return total
 
     return signal
+
+
+SPACE = ToySpace(sizes=(3, 3, 3, 3))
+
+
+def search(
+    space: ToySpace = SPACE, signal: Callable[[ToyArch], float] = accuracy, *, evaluations: int = 20, **settings: Any
+) -> Result:
+    return run(space, signal, evaluations=evaluations, progress=False, **settings)

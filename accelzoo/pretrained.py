@@ -1,0 +1,88 @@
+"""Networks with their weights: from the releases that ship in the package, or from a hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelzoo.arch import Arch
+from accelzoo.errors import ConfigError, ReleaseError, suggestion
+from accelzoo.release import Release, read_release
+
+if TYPE_CHECKING:
+    from accelzoo.build import AccelNet
+
+ZOO = Path(__file__).parent / "zoo"
+HUB_PREFIX = "hub:"
+
+
+def list_packaged() -> list[str]:
+    """Names of the releases that ship inside the package, sorted."""
+    return sorted(path.parent.name for path in ZOO.glob("*/SHA256SUMS"))
+
+
+def find_release(name: str) -> Release:
+    """Returns the release of a packaged model, or of `hub:owner/name[@revision]` after pulling it.
+
+    Raises:
+        ReleaseError: If there is none, or it is damaged.
+    """
+    if name.startswith(HUB_PREFIX):
+        from accelzoo.hub import open_hub, parse_reference
+
+        reference = parse_reference(name)
+        return read_release(open_hub(None).pull(reference.name, reference.revision))
+    packaged = list_packaged()
+    if name not in packaged:
+        listing = ", ".join(packaged) or "none"
+        raise ReleaseError(f"no weights ship for {name!r}{suggestion(name, packaged)} (packaged releases: {listing})")
+    return read_release(ZOO / name)
+
+
+def load_pretrained(name: str, overrides: Mapping[str, Any]) -> AccelNet:
+    """Builds the network of a release with its weights.
+
+    Args:
+        name: A packaged release, or `hub:owner/name[@revision]`.
+        overrides: `num_classes` alone: another number than the release's puts a fresh classifier in place.
+
+    Raises:
+        ReleaseError: If there is no such release, it is damaged, or weights and architecture do not fit.
+        ConfigError: If another override is given.
+    """
+    if unknown := sorted(set(overrides) - {"num_classes"}):
+        raise ConfigError([f"{name}: a network with its weights can only change num_classes, not {key}" for key in unknown])
+    release = find_release(name)
+    model = load_release(release)
+    classes = overrides.get("num_classes", model.num_classes)
+    if classes != model.num_classes:
+        model.reset_classifier(classes)
+    return model
+
+
+def load_release(release: Release) -> AccelNet:
+    """Builds a release's network and loads its weights, every one of them.
+
+    Returns:
+        The network in eval mode; `pretrained_cfg` says how images must be prepared, `class_names` what its outputs are.
+
+    Raises:
+        ReleaseError: If weights and architecture do not fit.
+    """
+    import torch
+
+    from accelzoo.build import AccelNet
+
+    facts = release.config["accelzoo"]
+    arch = Arch.from_config(facts["arch"])
+    if arch.digest() != facts["arch_digest"]:
+        raise ReleaseError(f"{release.folder}: arch_digest {facts['arch_digest']} is not the architecture's {arch.digest()}")
+    model = AccelNet(arch)
+    try:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in release.load_weights().items()})
+    except RuntimeError as error:
+        raise ReleaseError(f"{release.folder}: the weights do not fit the architecture: {error}") from None
+    model.pretrained_cfg = dict(release.config["pretrained_cfg"])
+    model.class_names = tuple(facts["class_names"])
+    return model.eval()

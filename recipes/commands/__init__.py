@@ -1,0 +1,34 @@
+"""The verbs of the command line, one file each with `EPILOG`, `add_arguments(parser)` and `run(options) -> int`."""
+
+from __future__ import annotations
+
+import importlib
+from argparse import ArgumentParser, Namespace
+from typing import Protocol, cast
+
+VERBS = {
+    "ls": "List models, targets, recipes and releases",
+    "show": "Show one model, target, recipe or release",
+    "cost": "Price a model on a target: latency, energy, memory",
+    "run": "Run a recipe from search to release",
+    "publish": "Put a release on a hub",
+    "pull": "Fetch a release from a hub and verify it",
+}
+"""Verb → what it does, in the order of the help text."""
+
+
+class Command(Protocol):
+    """What a verb's module holds."""
+
+    EPILOG: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declares the verb's arguments."""
+
+    def run(self, options: Namespace) -> int:
+        """Does it and returns the exit code."""
+
+
+def load_command(verb: str) -> Command:
+    """Imports the module of one verb."""
+    return cast(Command, importlib.import_module(f"{__name__}.{verb}"))

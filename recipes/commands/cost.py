@@ -1,0 +1,156 @@
+"""`accelzoo cost`: the price of a model on a target, in total and operator by operator."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from accelzoo.recipes import output
+
+if TYPE_CHECKING:
+    from accelzoo.hwmodel import Cost, Graph, Target
+
+EPILOG = """\
+examples:
+  $ accelzoo cost mobilenetv2_100 --target edge-npu
+  mobilenetv2_100 on edge-npu (batch 1, input 3x224x224)
+  latency           1.417 ms
+  energy            1.155 mJ
+  MACs              300.8 M       10.8 % of the peak, 1.966 T MACs/s
+  weights           3.378 MiB     56.3 % of the budget, 6.000 MiB
+  peak activations  1.436 MiB     71.8 % of the budget, 2.000 MiB
+  DRAM traffic      0 B
+
+  $ accelzoo cost camera_ibn --target camera-npu num_classes=100 width_multiplier=0.5 --by-op
+  camera_ibn on camera-npu (batch 1, input 3x32x32), num_classes=100, width_multiplier=0.5
+  latency           259.2 µs
+  energy            22.60 µJ
+  MACs              2.508 M       7.6 % of the peak, 128.0 G MACs/s
+  weights           97.00 KiB     2.4 % of the budget, 4.000 MiB
+  peak activations  30.00 KiB     2.9 % of the budget, 1.000 MiB
+  DRAM traffic      97.00 KiB
+
+  operator             kind                     output  MACs (M)  latency (µs)  share (%)  bound     used (%)  DRAM (KiB)
+  conv_stem            conv2d+relu             8x16x16     0.055          2.34        0.9  sram          37.5         0.2
+  blocks.0.0.conv_dw   depthwise_conv2d+relu   8x16x16     0.018          2.15        0.8  compute       12.5         0.1
+  blocks.0.0.conv_pwl  conv2d                  8x16x16     0.016          2.05        0.8  sram         100.0         0.1
+  ...
+
+share: of the latency; used: MACs of the array that have work while the operator computes.
+Overrides: num_classes, in_chans, input_size, width_multiplier, depth_multiplier, channel_divisor,
+and the knobs of blocks, such as activation, kernel_size and expansion_ratio.
+"""  # noqa: E501
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a model (see `accelzoo ls models`), or a .yaml or .json file")
+    parser.add_argument("--target", metavar="T", required=True, help="a target (`accelzoo ls targets`) or a .yaml file")
+    parser.add_argument("--by-op", action="store_true", help="also price each operator")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the unit in each field's name")
+    parser.add_argument(
+        "overrides", metavar="key=value", nargs="*", help="changes, such as num_classes=10 width_multiplier=0.5"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Prices and prints; operators that the target cannot run are a warning, not an error."""
+    from accelzoo import config
+    from accelzoo.hwmodel import estimate, load_target
+    from accelzoo.registry import get_arch
+
+    arch = get_arch(options.model, **config.read(dict[str, Any], {}, overrides=options.overrides))
+    target = load_target(options.target)
+    graph = arch.lower()
+    cost = estimate(graph, target)
+    if options.json:
+        output.emit_json(
+            {
+                "model": options.model,
+                "overrides": options.overrides,
+                "arch_digest": arch.digest(),
+                "target": target.name,
+                "target_digest": target.digest(),
+                "weight_budget_bytes": target.weight_budget_bytes,
+                "activation_budget_bytes": target.activation_budget_bytes,
+                # Without rows it is a cost of which only totals are known, and still a whole `Cost`.
+                "cost": cost.to_json() | ({} if options.by_op else {"by_op": []}),
+            }
+        )
+    else:
+        changes = "".join(f", {override}" for override in options.overrides)
+        output.emit(
+            f"{options.model} on {target.name} (batch 1, input {output.shape(arch.input_size)}){changes}\n"
+            + _totals(cost, target)
+            + (f"\n\n{_operators(graph, cost)}" if options.by_op else "")
+        )
+    if cost.unpriced:
+        output.warn(_unpriced(cost, target))
+    return 0
+
+
+def _totals(cost: Cost, target: Target) -> str:
+    at_least = ">= " if cost.unpriced else ""
+    utilization = ""
+    if cost.latency_s and not cost.unpriced:
+        busy = cost.macs / (cost.latency_s * target.peak_macs_per_s)
+        utilization = f"{output.percent(busy)} of the peak, {output.count(target.peak_macs_per_s)} MACs/s"
+    rows = [
+        ("latency", at_least + output.seconds(cost.latency_s), ""),
+        ("energy", at_least + output.joules(cost.energy_j), ""),
+        ("MACs", output.count(cost.macs), utilization),
+        ("weights", output.memory(cost.weight_bytes), _against(cost.weight_bytes, target.weight_budget_bytes)),
+        (
+            "peak activations",
+            output.memory(cost.peak_activation_bytes),
+            _against(cost.peak_activation_bytes, target.activation_budget_bytes),
+        ),
+        ("DRAM traffic", at_least + output.memory(cost.dram_bytes), ""),
+    ]
+    return "\n".join(f"{name:<16}  {value:<12}  {remark}".rstrip() for name, value, remark in rows)
+
+
+def _against(used_bytes: int, budget_bytes: int | None) -> str:
+    if budget_bytes is None:
+        return ""
+    remark = f"{output.percent(used_bytes / budget_bytes)} of the budget, {output.memory(budget_bytes)}"
+    over = used_bytes - budget_bytes
+    return f"{remark}: OVER by {output.memory(over)}" if over > 0 else remark
+
+
+def _unpriced(cost: Cost, target: Target) -> str:
+    kinds = Counter(entry[entry.rindex("(") + 1 : -1] for entry in cost.unpriced)
+    listing = ", ".join(f"{times} {kind}" for kind, times in sorted(kinds.items()))
+    return (
+        f"{target.name} cannot run {len(cost.unpriced)} operators ({listing}; the first is "
+        f"{cost.unpriced[0].split(' (')[0]}); their time and energy are not in the totals"
+    )
+
+
+def _operators(graph: Graph, cost: Cost) -> str:
+    columns = [
+        "operator", "kind", ">output", ">MACs (M)", ">latency (µs)", ">share (%)", "bound", ">used (%)", ">DRAM (KiB)",
+    ]  # fmt: skip
+    return output.table(columns, _rows(graph, cost))
+
+
+def _rows(graph: Graph, cost: Cost) -> Iterator[list[str]]:
+    """Yields a row for each operator; a fused activation stands with the operator that applies it."""
+    fused = {op.inputs[0]: op.function for op, row in zip(graph.ops, cost.by_op, strict=True) if row.bound == "fused"}
+    for op, row in zip(graph.ops, cost.by_op, strict=True):
+        if row.bound == "fused":
+            continue
+        kind = f"{op.kind}:{op.function}" if op.function else op.kind
+        yield [
+            op.name,
+            kind + (f"+{fused[op.name]}" if op.name in fused else ""),
+            output.shape(op.out_shape),
+            f"{row.macs / 1e6:.3f}",
+            f"{row.latency_s * 1e6:.2f}" if row.bound != "unpriced" else "?",
+            f"{100 * row.latency_s / cost.latency_s:.1f}" if row.bound != "unpriced" else "?",
+            row.bound,
+            f"{100 * row.utilization:.1f}" if row.bound != "unpriced" else "?",
+            f"{row.dram_bytes / 1024:.1f}",
+        ]

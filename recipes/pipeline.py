@@ -1,0 +1,239 @@
+"""A recipe from end to end: price the baseline, search, train finalists, train winner and baseline, release.
+
+Every part keeps what it has done in the run's folder, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelzoo.arch import Arch
+from accelzoo.build import AccelNet
+from accelzoo.hwmodel import Cost, estimate
+from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.folder import RunFolder, write_text
+from accelzoo.recipes.lock import describe_search, make_lock
+from accelzoo.recipes.packing import pack
+from accelzoo.recipes.pricing import Task, prepare
+from accelzoo.recipes.report import Comparison, Scored
+from accelzoo.recipes.schema import Recipe, load_recipe
+from accelzoo.recipes.trainings import TrainingSignal, train
+from accelzoo.search import Candidate, Objective, Result, TargetCosts, run
+from accelzoo.tasks.classification import evaluate
+from accelzoo.tasks.metrics import Metrics
+
+_CHANNELS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run made."""
+
+    folder: Path
+    release: Path
+    digest: str
+    comparison: Comparison
+
+    @property
+    def table(self) -> str:
+        """Baseline against winner as a Markdown table."""
+        return self.comparison.markdown()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data of the outcome."""
+        paths = {"folder": str(self.folder), "release": str(self.release), "release_digest": self.digest}
+        return {**paths, **self.comparison.to_json()}
+
+
+def run_recipe(
+    recipe: str | Path,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool | None = None,
+) -> Outcome:
+    """Runs a recipe.
+
+    Args:
+        recipe: A shipped recipe's name, or a file.
+        profile: One of its profiles; None takes the first.
+        overrides: `key=value` changes.
+        out: The run's folder; None: `runs/<recipe>-<profile>`.
+        resume: Go on with the run in that folder.
+        force: Throw away the run in that folder.
+        progress: Show progress; None: if standard error is a terminal.
+
+    Raises:
+        ConfigError: If the recipe has faults, or differs from the one the folder's run was begun with.
+        BudgetError: If nothing in the space meets the budgets; it names the best achievable values.
+        DataError: If the data are missing.
+        AccelzooError: If the folder is taken.
+    """
+    plan = load_recipe(recipe, profile, overrides)
+    folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{profile or 'default'}")
+    return _Run(plan, folder, progress).go(resume=resume, force=force)
+
+
+class _Run:
+    """The parts of one run, in order."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, progress: bool | None) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.progress = progress
+        self.bank = DataBank(recipe.data, _CHANNELS)
+        self.seconds: dict[str, float] = {}
+        largest = max(recipe.resolutions)
+        self.input_size = (_CHANNELS, largest, largest)
+
+    def go(self, *, resume: bool, force: bool) -> Outcome:
+        classes = len(self.bank.at(self.input_size).class_names)
+        task = prepare(self.recipe, classes, _CHANNELS)
+        self.folder.begin(self.recipe, resume=resume, force=force)
+        self._say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
+        result = self._search(task)
+        winner = self._choose(task, result)
+        self._say(f"winner: candidate {winner.index}, {_summary(estimate(winner.arch.lower(), task.target))}")
+        return self._release(task, result, winner)
+
+    def _search(self, task: Task) -> Result:
+        plan = self.recipe.search
+        limits = ", ".join(f"{name} ≤ {maximum:,.4g}" for name, maximum in task.budgets.items())
+        self._say(f"search: {plan.evaluations} evaluations in {task.space!r} under {limits or 'no budgets'}")
+        started = time.perf_counter()
+        result = run(
+            task.space,
+            TrainingSignal(self.bank, plan.signal, plan.validation_images),
+            evaluations=plan.evaluations,
+            algorithm=plan.algorithm,
+            algorithm_options=plan.options,
+            costs=TargetCosts(task.target),
+            budgets=task.budgets,
+            objective=Objective(exponent=plan.latency_exponent, reference=task.baseline_cost.latency_s),
+            seed=plan.seed,
+            folder=self.folder.search,
+            resume=True,
+            progress=self.progress,
+        )
+        self._took("search", started)
+        best = result.best
+        self._say(f"{result.message}; best: top-1 {best.accuracy:.2%} at {_summary(best.cost)}")
+        return result
+
+    def _choose(self, task: Task, result: Result) -> Candidate:
+        """Trains the search's best beside the baseline; the fastest that is as accurate wins, else the most accurate."""
+        plan = self.recipe.finalists
+        candidates = result.top(plan.count)
+        started = time.perf_counter()
+        reference = self._brief("baseline", task.baseline)
+        self._say(f"finalists: baseline reaches {reference:.2%} in the same short training")
+        scores = []
+        for candidate in candidates:
+            scores.append(self._brief(f"candidate{candidate.index}", candidate.arch))
+            self._say(f"  candidate {candidate.index}: {scores[-1]:.2%} at {_summary(candidate.cost)}")
+        self._took("finalists", started)
+        return choose(candidates, scores, reference + plan.accuracy_margin)
+
+    def _brief(self, name: str, arch: Arch) -> float:
+        folder = self.folder.training(f"finalist-{name}")
+        view = self.bank.of(arch).search_view()
+        _, result = train(arch, view, self.recipe.finalists.training, 0, folder, self.progress)
+        return 0.0 if result.validation is None else result.validation.top1
+
+    def _release(self, task: Task, result: Result, winner: Candidate) -> Outcome:
+        facts: dict[str, Any] = {}
+        baseline, _ = self._train_seeds("baseline", task.baseline, task.baseline_cost, facts)
+        scored, models = self._train_seeds("winner", winner.arch, estimate(winner.arch.lower(), task.target), facts)
+        data = self.bank.of(winner.arch)
+        comparison = Comparison(target=task.target.name, data=data.name, baseline=baseline, winner=scored)
+        signal = TrainingSignal(self.bank, self.recipe.search.signal, self.recipe.search.validation_images)
+        lock = make_lock(
+            self.recipe,
+            target=task.target,
+            winner_digest=winner.arch.digest(),
+            search=describe_search(result, winner.index, signal.digest()),
+            data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
+            trainings=facts,
+            comparison=comparison.to_json(),
+            seconds=self._all_seconds(),
+        )
+        best = max(range(len(models)), key=lambda index: scored.validation[index].top1)
+        release = pack(
+            self.folder.release,
+            self.recipe,
+            model=models[best],
+            data=data,
+            comparison=comparison,
+            best=best,
+            lock=lock,
+            trace_path=result.path,
+        )
+        self.folder.write_json("lock", lock)
+        write_text(self.folder.table, comparison.markdown())
+        return Outcome(
+            folder=self.folder.path, release=release.folder, digest=release.digest, comparison=comparison
+        )
+
+    def _train_seeds(
+        self, name: str, arch: Arch, cost: Cost, facts: dict[str, Any]
+    ) -> tuple[Scored, list[AccelNet]]:
+        """Trains one network once per seed and scores it on the test split."""
+        data = self.bank.of(arch)
+        validation: list[Metrics] = []
+        test: list[Metrics] = []
+        models: list[AccelNet] = []
+        started = time.perf_counter()
+        for seed in self.recipe.seeds:
+            label = f"{name}-seed{seed}"
+            folder = self.folder.training(label)
+            model, result = train(arch, data.search_view(), self.recipe.training, seed, folder, self.progress)
+            test.append(evaluate(model, data.test))
+            validation.append(result.validation or evaluate(model, data.validation))
+            models.append(model)
+            facts[label] = {"steps": result.steps, "images": result.images, "test": test[-1].to_json()}
+            facts[label]["wall_s"] = round(result.wall_s, 1)
+            self._say(f"{label}: validation {validation[-1].top1:.2%}, test {test[-1].top1:.2%} ({result.wall_s:,.0f} s)")
+        self._took(name, started)
+        return Scored(cost=cost, validation=tuple(validation), test=tuple(test)), models
+
+    def _took(self, part: str, started: float) -> None:
+        """Adds to a part's wall time; what an interrupted run recorded before counts too."""
+        self.seconds[part] = time.perf_counter() - started
+        recorded = self.folder.read_json("seconds") or {}
+        recorded[part] = recorded.get(part, 0.0) + self.seconds[part]
+        self.folder.write_json("seconds", recorded)
+
+    def _all_seconds(self) -> dict[str, float]:
+        seconds: dict[str, float] = self.folder.read_json("seconds") or {}
+        return seconds
+
+    def _say(self, line: str) -> None:
+        print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def choose(candidates: Sequence[Candidate], accuracies: Sequence[float], required: float) -> Candidate:
+    """Picks the fastest candidate that reaches the required accuracy; if none does, the most accurate."""
+    pairs = list(zip(candidates, accuracies, strict=True))
+    good = [candidate for candidate, accuracy in pairs if accuracy >= required]
+    if good:
+        return min(good, key=lambda candidate: (_latency(candidate), candidate.index))
+    return max(pairs, key=lambda pair: (pair[1], -pair[0].index))[0]
+
+
+def _latency(candidate: Candidate) -> float:
+    return float("inf") if candidate.cost is None else candidate.cost.latency_s
+
+
+def _summary(cost: Any) -> str:
+    return (
+        f"{cost.weight_bytes / 1024:,.1f} KiB weights, {cost.peak_activation_bytes / 1024:,.1f} KiB peak activations, "
+        f"{cost.latency_s * 1e3:,.3f} ms, {cost.macs / 1e6:,.1f} M MACs"
+    )

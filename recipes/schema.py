@@ -1,0 +1,175 @@
+"""What a recipe says: the intent of a run, read strictly from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from accelzoo import config
+from accelzoo.errors import ConfigError, unknown_name
+from accelzoo.recipes import recipe_path
+from accelzoo.training.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """How candidates are proposed, judged and scored.
+
+    Args:
+        evaluations: Candidates that the accuracy signal is asked for.
+        algorithm: One of `accelzoo.search.algorithm_names()`.
+        options: The algorithm's own parameters.
+        seed: Seeds the search; equal seeds give equal traces.
+        latency_exponent: Score = accuracy × (latency / the baseline's) ^ exponent.
+        validation_images: How many validation images a candidate is judged on.
+        signal: The short training that gives a candidate's accuracy.
+    """
+
+    evaluations: int
+    algorithm: str = "evolution"
+    options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    latency_exponent: float = -0.07
+    validation_images: int = 2000
+    signal: TrainConfig
+
+    def __post_init__(self) -> None:
+        for name in ("evaluations", "validation_images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalists:
+    """The search's best, trained somewhat longer, beside the baseline trained alike.
+
+    Args:
+        count: How many.
+        accuracy_margin: By how much validation accuracy must exceed the baseline's; of those that do, the fastest wins.
+        training: The training that they get.
+    """
+
+    count: int = 4
+    accuracy_margin: float = 0.0
+    training: TrainConfig
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count (={self.count}) must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePlan:
+    """What the release is called and under which terms.
+
+    Args:
+        name: The model's name.
+        license: Licence of the weights, as an SPDX identifier or a sentence.
+        dataset_name: The training data as a reader should see them.
+        citation: Who made the data.
+    """
+
+    name: str
+    license: str = "apache-2.0"
+    dataset_name: str
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A classifier under budgets: baseline, space, target, data, and how long to look and to train.
+
+    Args:
+        recipe: The recipe's name.
+        description: One sentence.
+        task: The only task so far.
+        target: A target's name or file.
+        data: A data source (see `accelzoo.tasks.load_classification`).
+        baseline: The network to beat: a model's name or file.
+        space: Where to look: a space's name or file.
+        resolutions: Square input sizes in pixels that the search may choose from; the baseline takes the largest.
+        relative_budgets: Cost field → the most a candidate may cost, as a share of the baseline's cost.
+        budgets: Cost field → the most a candidate may cost, in the field's unit. The target's own limits come on top.
+        search: See `SearchPlan`.
+        finalists: See `Finalists`.
+        training: The schedule of winner and baseline alike.
+        seeds: One training of each with every seed.
+        release: See `ReleasePlan`.
+    """
+
+    recipe: str
+    description: str = ""
+    task: Literal["classification"] = "classification"
+    target: str
+    data: str
+    baseline: str
+    space: str
+    resolutions: tuple[int, ...]
+    relative_budgets: dict[str, float] = field(default_factory=dict)
+    budgets: dict[str, float] = field(default_factory=dict)
+    search: SearchPlan
+    finalists: Finalists
+    training: TrainConfig
+    seeds: tuple[int, ...] = (0, 1, 2)
+    release: ReleasePlan
+
+    def __post_init__(self) -> None:
+        if not self.resolutions or min(self.resolutions) < 8:
+            raise ValueError(f"resolutions (={list(self.resolutions)}) must be at least 8 pixels, and at least one")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds (={list(self.seeds)}) must be different, and at least one")
+
+
+def profile_names(name: str | Path) -> list[str]:
+    """Names of a recipe's profiles, in the order of the file."""
+    profiles = config.load(recipe_path(name)).get("profiles")
+    return [] if profiles is None else list(profiles.plain())
+
+
+def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe with one of its profiles and `key=value` overrides laid over it.
+
+    Args:
+        name: A shipped recipe's name, or a file.
+        profile: A name under the file's `profiles`; None takes the first.
+        overrides: `search.evaluations=20`, `data=/photos` and the like.
+
+    Raises:
+        ConfigError: All faults, each with its position.
+        UnknownNameError: If there is no such recipe or profile.
+    """
+    path = recipe_path(name)
+    node = config.load(path)
+    known = profile_names(path)
+    chosen = profile or (known[0] if known else None)
+    base = node.without("profiles")
+    if chosen is not None:
+        if chosen not in known:
+            raise unknown_name(f"profile of {path.name}", chosen, known)
+        changes = node.get("profiles")
+        layer = None if changes is None else changes.get(chosen)
+        base = base if layer is None else base.merged(layer)
+    return config.read(Recipe, base, overrides=overrides)
+
+
+def differences(recorded: Any, given: Any, path: str = "") -> list[str]:
+    """Says in which values two configs differ: `search.evaluations: 20 became 30`."""
+    if isinstance(recorded, dict) and isinstance(given, dict):
+        lines: list[str] = []
+        for key in sorted({*recorded, *given}):
+            lines += differences(recorded.get(key), given.get(key), f"{path}.{key}" if path else key)
+        return lines
+    return [] if recorded == given else [f"{path}: {recorded!r} became {given!r}"]
+
+
+def check_unchanged(recorded: Path, recipe: Recipe) -> None:
+    """Refuses to resume a run with another recipe than it was begun with.
+
+    Raises:
+        ConfigError: Saying what changed.
+    """
+    changed = differences(config.load(recorded).plain(), config.to_config(recipe))
+    if changed:
+        raise ConfigError([f"{recorded}: the run was begun with another recipe: {line}" for line in changed])
