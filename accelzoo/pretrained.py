@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +53,18 @@ def load_pretrained(name: str, overrides: Mapping[str, Any]) -> AccelNet:
         ConfigError: If another override is given.
     """
     if unknown := sorted(set(overrides) - {"num_classes"}):
-        raise ConfigError([f"{name}: a network with its weights can only change num_classes, not {key}" for key in unknown])
+        raise ConfigError(f"{name}: with its weights only num_classes can change, not {key}" for key in unknown)
+    from accelzoo.build import classification_head
+
     release = find_release(name)
     model = load_release(release)
     classes = overrides.get("num_classes", model.num_classes)
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+        raise ConfigError([f"{name}: num_classes (={classes!r}) must be a whole number, 0 (no classifier) or more"])
     if classes != model.num_classes:
+        model.arch = replace(model.arch, head=replace(classification_head(model.arch), num_classes=classes))
         model.reset_classifier(classes)
+        model.class_names = ()  # the release's are not what the fresh outputs mean
     return model
 
 
@@ -75,10 +82,18 @@ def load_release(release: Release) -> AccelNet:
     from accelzoo.build import AccelNet
 
     facts = release.config["accelzoo"]
-    arch = Arch.from_config(facts["arch"])
-    if arch.digest() != facts["arch_digest"]:
-        raise ReleaseError(f"{release.folder}: arch_digest {facts['arch_digest']} is not the architecture's {arch.digest()}")
+    try:
+        arch = Arch.from_config(facts["arch"])
+    except ConfigError as error:
+        raise ReleaseError(f"{release.folder}: config.json holds no readable architecture: {error}") from error
+    digest = arch.digest()
+    if digest != facts["arch_digest"]:
+        raise ReleaseError(f"{release.folder}: arch_digest {facts['arch_digest']} is not the architecture's {digest}")
     model = AccelNet(arch)
+    if model.num_classes != len(facts["class_names"]):
+        raise ReleaseError(
+            f"{release.folder}: {model.num_classes} outputs, but {len(facts['class_names'])} class names"
+        )
     try:
         model.load_state_dict({name: torch.from_numpy(array) for name, array in release.load_weights().items()})
     except RuntimeError as error:

@@ -39,7 +39,8 @@ def start_rows() -> list[tuple[str, ...]]:
     """Times whole processes."""
     rows = []
     for label, arguments in _STARTS:
-        seconds = least_s(lambda a=arguments: subprocess.run([sys.executable, *a], stdout=subprocess.PIPE, check=True), 5)
+        command = [sys.executable, *arguments]
+        seconds = least_s(lambda command=command: subprocess.run(command, stdout=subprocess.PIPE, check=True), 5)
         rows.append((label, f"{seconds * 1e3:,.0f}"))
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from accelzoo.errors import AccelzooError, DataError
 from accelzoo.recipes.schema import Recipe, check_unchanged
 
 RECIPE_FILE = "recipe.yaml"
+_MADE_BY_RUNS = re.compile(
+    r"recipe\.yaml|search|trainings|release|table\.md|(lock|seconds)\.json"
+    r"|\.(recipe\.yaml|table\.md|lock\.json|seconds\.json|release\.[^.]+)\.partial"
+)
 
 
 class RunFolder:
@@ -33,6 +38,25 @@ class RunFolder:
         """Where the checkpoints of one training go."""
         return self.path / "trainings" / name
 
+    def check(self, recipe: Recipe, *, resume: bool, force: bool) -> None:
+        """Refuses what `begin` would refuse; changes nothing."""
+        if os.path.lexists(self.path) and not self.path.is_dir():
+            raise AccelzooError(f"{self.path}: is no folder; choose another --out")
+        if self._is_free():
+            return
+        kept = self.path / RECIPE_FILE
+        if not kept.is_file():
+            raise AccelzooError(f"{self.path}: holds something that is no accelzoo run; choose another --out")
+        if resume:
+            check_unchanged(kept, recipe)
+        elif force:
+            self._check_removable()
+        else:
+            raise AccelzooError(
+                f"{self.path}: a run is there already; --resume goes on with it, --force throws it away, "
+                "--out names another folder"
+            )
+
     def begin(self, recipe: Recipe, *, resume: bool, force: bool) -> None:
         """Takes the folder: new, resumed, or cleared.
 
@@ -42,24 +66,20 @@ class RunFolder:
             force: Throw away the run that is there.
 
         Raises:
-            AccelzooError: If there is a run and neither `resume` nor `force`; or something that is no run.
+            AccelzooError: If there is a run and neither `resume` nor `force`; or something that is no run, or no run
+                alone (with `force`); or the disk refuses.
             ConfigError: If the run that is there was begun with another recipe.
         """
-        kept = self.path / RECIPE_FILE
-        if self.path.exists() and any(self.path.iterdir()):
-            if not kept.is_file():
-                raise AccelzooError(f"{self.path}: holds something that is no accelzoo run; choose another --out")
-            if resume:
-                check_unchanged(kept, recipe)
-                return
-            if not force:
-                raise AccelzooError(
-                    f"{self.path}: a run is there already; --resume goes on with it, --force throws it away, "
-                    "--out names another folder"
-                )
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(kept, config.dump_yaml(recipe))
+        try:
+            self.check(recipe, resume=resume, force=force)
+            if not self._is_free():
+                if resume:
+                    return
+                self._clear()
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.path / RECIPE_FILE, config.dump_yaml(recipe))
+        except OSError as error:
+            raise AccelzooError(f"{error.filename or self.path}: {error.strerror}; choose another --out") from error
 
     def read_json(self, name: str) -> Any:
         """Returns the record called `name`, or None."""
@@ -77,10 +97,38 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
+    def _is_free(self) -> bool:
+        """Whether nothing is there, or only what a run leaves that was killed as it began."""
+        unfinished = partial_path(self.path / RECIPE_FILE)
+        return not self.path.exists() or all(entry == unfinished for entry in self.path.iterdir())
+
+    def _check_removable(self) -> None:
+        """Refuses to remove what no run has written: a mistyped path never costs a folder of one's own."""
+        foreign = sorted(entry.name for entry in self.path.iterdir() if not _MADE_BY_RUNS.fullmatch(entry.name))
+        if foreign:
+            raise AccelzooError(f"{self.path}: holds {foreign[0]!r}, which no run makes; remove the folder yourself")
+        kept = self.path / RECIPE_FILE
+        # A recipe that someone has written by hand is hardly spelt as `begin` spells it.
+        if config.dump_yaml(config.load(kept).plain()) != kept.read_text("utf-8"):
+            raise AccelzooError(f"{kept}: not as a run has written it; remove the folder yourself")
+
+    def _clear(self) -> None:
+        """Empties the folder, the recipe last: whatever a kill leaves is still known as a run."""
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == RECIPE_FILE):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.partial")
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file by way of a temporary one beside it, so that a kill leaves the old or the new."""
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = partial_path(path)
     with temporary.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import accelzoo
@@ -69,7 +69,7 @@ def make_lock(
         data: Manifest of the data at the winner's and at the baseline's input size.
         trainings: Facts of every full training.
         comparison: The result.
-        seconds: Wall time per part of the run, interruptions not counted.
+        seconds: Wall time per part of the run, without what killed processes had spent in a part they did not finish.
     """
     return {
         "schema": SCHEMA_VERSION,
@@ -85,3 +85,14 @@ def make_lock(
         "machine": machine(recipe.training.threads),
         "wall_s": {name: round(value, 1) for name, value in seconds.items()},
     }
+
+
+def same_but_for_times(lock: Mapping[str, Any], recorded: Any) -> bool:
+    """Tells whether a lock says the same as one read from a file, wall times aside."""
+    return bool(_without_times(json.loads(json.dumps(lock))) == _without_times(recorded))
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_times(item) for key, item in value.items() if key != "wall_s"}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from accelzoo import config
-from accelzoo.arch import Arch
 from accelzoo.build import AccelNet
 from accelzoo.hwmodel import Cost
 from accelzoo.model_card import Evaluation, Metric, model_card
@@ -40,8 +39,7 @@ def pack(
         lock: The run's lock.
         trace_path: The search's trace.
     """
-    arch: Arch = model.arch
-    scored = comparison.winner
+    arch, scored = model.arch, comparison.winner
     metrics = {"test_top1": scored.top1[best], "validation_top1": scored.validation[best].top1}
     normalization = data.normalization
     described = make_config(
@@ -76,17 +74,17 @@ def _card(recipe: Recipe, comparison: Comparison, best: int, data_name: str) -> 
     metric = Metric(kind="accuracy", value=comparison.winner.top1[best], name="top-1 accuracy, float32")
     evaluation = Evaluation(
         task="image-classification",
-        dataset=data_name.split(":")[0].rsplit("/", 1)[-1],
+        dataset=_dataset_identifier(data_name),
         dataset_name=plan.dataset_name,
         metrics=(metric,),
         split="test",
     )
     body = [
         f"{recipe.description}\n" if recipe.description else "",
-        f"Found for `{comparison.target}` by the recipe `{recipe.recipe}` (`recipe.yaml`; the run is in `lock.json`, every "
-        "candidate of the search in `trace.jsonl`).",
-        f"These are the weights of seed {recipe.seeds[best]}, which has the best validation accuracy; their 95 % interval "
-        f"on the test split is {low:.2%} … {high:.2%} (Wilson).\n",
+        f"Found for `{comparison.target}` by the recipe `{recipe.recipe}` (`recipe.yaml`; the run is in `lock.json`, "
+        "every candidate of the search in `trace.jsonl`).",
+        f"These are the weights of seed {recipe.seeds[best]}, which has the best validation accuracy; their 95 % "
+        f"interval on the test split is {low:.2%} … {high:.2%} (Wilson).\n",
         "Costs are estimates of accelzoo's analytic model at int8, batch 1; accuracies are float32.\n",
         comparison.markdown(),
         plan.citation,
@@ -99,3 +97,9 @@ def _card(recipe: Recipe, comparison: Comparison, best: int, data_name: str) -> 
         tags=[f"target:{comparison.target}"],
         body="\n".join(line for line in body if line),
     )
+
+
+def _dataset_identifier(source: str) -> str:
+    """Returns the name of a source, or the last part of its path: the card tells nobody's folders."""
+    path = source.split("?")[0].split(":")[0].replace("\\", "/").rstrip("/")
+    return path.rsplit("/", 1)[-1]

@@ -5,6 +5,7 @@ Every part keeps what it has done in the run's folder, so that an interrupted ru
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -14,18 +15,23 @@ from typing import Any
 
 from accelzoo.arch import Arch
 from accelzoo.build import AccelNet
+from accelzoo.errors import AccelzooError
 from accelzoo.hwmodel import Cost, estimate
 from accelzoo.recipes.bank import DataBank
 from accelzoo.recipes.folder import RunFolder, write_text
-from accelzoo.recipes.lock import describe_search, make_lock
+from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.report import Comparison, Scored
-from accelzoo.recipes.schema import Recipe, load_recipe
-from accelzoo.recipes.trainings import TrainingSignal, train
-from accelzoo.search import Candidate, Objective, Result, TargetCosts, run
+from accelzoo.recipes.schema import Recipe, load_recipe, profile_names
+from accelzoo.recipes.trainings import TrainingSignal, train, validation_top1
+from accelzoo.search import Budgets, Candidate, Objective, Result, TargetCosts, run
+from accelzoo.search.evaluator import Evaluator
+from accelzoo.search.plan import Plan
+from accelzoo.search.trace import FILE_NAME
 from accelzoo.tasks.classification import evaluate
 from accelzoo.tasks.metrics import Metrics
+from accelzoo.train import TrainError
 
 _CHANNELS = 3
 
@@ -66,19 +72,21 @@ def run_recipe(
         recipe: A shipped recipe's name, or a file.
         profile: One of its profiles; None takes the first.
         overrides: `key=value` changes.
-        out: The run's folder; None: `runs/<recipe>-<profile>`.
+        out: The run's folder; None: `runs/<recipe>-<profile>` (`default` for a recipe without profiles).
         resume: Go on with the run in that folder.
         force: Throw away the run in that folder.
         progress: Show progress; None: if standard error is a terminal.
 
     Raises:
         ConfigError: If the recipe has faults, or differs from the one the folder's run was begun with.
-        BudgetError: If nothing in the space meets the budgets; it names the best achievable values.
+        BudgetError: If nothing in the space meets the budgets; it names the best achievable values. Nothing was
+            written or removed then.
         DataError: If the data are missing.
         AccelzooError: If the folder is taken.
     """
     plan = load_recipe(recipe, profile, overrides)
-    folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{profile or 'default'}")
+    chosen = profile or next(iter(profile_names(recipe)), "default")
+    folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{chosen}")
     return _Run(plan, folder, progress).go(resume=resume, force=force)
 
 
@@ -95,14 +103,33 @@ class _Run:
         self.input_size = (_CHANNELS, largest, largest)
 
     def go(self, *, resume: bool, force: bool) -> Outcome:
+        # Whatever can be refused is refused before `begin` throws anything away.
+        self.folder.check(self.recipe, resume=resume, force=force)
         classes = len(self.bank.at(self.input_size).class_names)
         task = prepare(self.recipe, classes, _CHANNELS)
+        if not (resume and (self.folder.search / FILE_NAME).exists()):
+            self._check_search(task)
         self.folder.begin(self.recipe, resume=resume, force=force)
         self._say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
         result = self._search(task)
         winner = self._choose(task, result)
         self._say(f"winner: candidate {winner.index}, {_summary(estimate(winner.arch.lower(), task.target))}")
         return self._release(task, result, winner)
+
+    def _check_search(self, task: Task) -> None:
+        """Tries what the search begins with: its algorithm's options, and whether anything meets the budgets."""
+        plan = self.recipe.search
+        costs, budgets = TargetCosts(task.target), Budgets.of(task.budgets)
+        evaluator = Evaluator(task.space, self._signal(), costs, budgets, self._objective(task))
+        settings = Plan(evaluator, plan.algorithm, plan.options, plan.seed)
+        settings.algorithm()
+        settings.find_start()
+
+    def _signal(self) -> TrainingSignal:
+        return TrainingSignal(self.bank, self.recipe.search.signal, self.recipe.search.validation_images)
+
+    def _objective(self, task: Task) -> Objective:
+        return Objective(exponent=self.recipe.search.latency_exponent, reference=task.baseline_cost.latency_s)
 
     def _search(self, task: Task) -> Result:
         plan = self.recipe.search
@@ -111,13 +138,13 @@ class _Run:
         started = time.perf_counter()
         result = run(
             task.space,
-            TrainingSignal(self.bank, plan.signal, plan.validation_images),
+            self._signal(),
             evaluations=plan.evaluations,
             algorithm=plan.algorithm,
             algorithm_options=plan.options,
             costs=TargetCosts(task.target),
             budgets=task.budgets,
-            objective=Objective(exponent=plan.latency_exponent, reference=task.baseline_cost.latency_s),
+            objective=self._objective(task),
             seed=plan.seed,
             folder=self.folder.search,
             resume=True,
@@ -129,7 +156,7 @@ class _Run:
         return result
 
     def _choose(self, task: Task, result: Result) -> Candidate:
-        """Trains the search's best beside the baseline; the fastest that is as accurate wins, else the most accurate."""
+        """Trains the search's best beside the baseline; see `choose`."""
         plan = self.recipe.finalists
         candidates = result.top(plan.count)
         started = time.perf_counter()
@@ -137,8 +164,14 @@ class _Run:
         self._say(f"finalists: baseline reaches {reference:.2%} in the same short training")
         scores = []
         for candidate in candidates:
-            scores.append(self._brief(f"candidate{candidate.index}", candidate.arch))
-            self._say(f"  candidate {candidate.index}: {scores[-1]:.2%} at {_summary(candidate.cost)}")
+            try:
+                scores.append(self._brief(f"candidate{candidate.index}", candidate.arch))
+                self._say(f"  candidate {candidate.index}: {scores[-1]:.2%} at {_summary(candidate.cost)}")
+            except TrainError as error:  # it would stop every resumed run as well
+                scores.append(-math.inf)
+                self._say(f"  candidate {candidate.index}: {error}")
+        if max(scores) == -math.inf:
+            raise AccelzooError("every finalist's training failed; change `finalists.training`")
         self._took("finalists", started)
         return choose(candidates, scores, reference + plan.accuracy_margin)
 
@@ -146,7 +179,7 @@ class _Run:
         folder = self.folder.training(f"finalist-{name}")
         view = self.bank.of(arch).search_view()
         _, result = train(arch, view, self.recipe.finalists.training, 0, folder, self.progress)
-        return 0.0 if result.validation is None else result.validation.top1
+        return validation_top1(result)
 
     def _release(self, task: Task, result: Result, winner: Candidate) -> Outcome:
         facts: dict[str, Any] = {}
@@ -154,17 +187,19 @@ class _Run:
         scored, models = self._train_seeds("winner", winner.arch, estimate(winner.arch.lower(), task.target), facts)
         data = self.bank.of(winner.arch)
         comparison = Comparison(target=task.target.name, data=data.name, baseline=baseline, winner=scored)
-        signal = TrainingSignal(self.bank, self.recipe.search.signal, self.recipe.search.validation_images)
         lock = make_lock(
             self.recipe,
             target=task.target,
             winner_digest=winner.arch.digest(),
-            search=describe_search(result, winner.index, signal.digest()),
+            search=describe_search(result, winner.index, self._signal().digest()),
             data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
             trainings=facts,
             comparison=comparison.to_json(),
             seconds=self._all_seconds(),
         )
+        recorded = self.folder.read_json("lock")
+        if recorded is not None and same_but_for_times(lock, recorded):
+            lock = recorded  # a finished run that is resumed makes the release that it made
         best = max(range(len(models)), key=lambda index: scored.validation[index].top1)
         release = pack(
             self.folder.release,
@@ -178,13 +213,9 @@ class _Run:
         )
         self.folder.write_json("lock", lock)
         write_text(self.folder.table, comparison.markdown())
-        return Outcome(
-            folder=self.folder.path, release=release.folder, digest=release.digest, comparison=comparison
-        )
+        return Outcome(folder=self.folder.path, release=release.folder, digest=release.digest, comparison=comparison)
 
-    def _train_seeds(
-        self, name: str, arch: Arch, cost: Cost, facts: dict[str, Any]
-    ) -> tuple[Scored, list[AccelNet]]:
+    def _train_seeds(self, name: str, arch: Arch, cost: Cost, facts: dict[str, Any]) -> tuple[Scored, list[AccelNet]]:
         """Trains one network once per seed and scores it on the test split."""
         data = self.bank.of(arch)
         validation: list[Metrics] = []
@@ -200,7 +231,10 @@ class _Run:
             models.append(model)
             facts[label] = {"steps": result.steps, "images": result.images, "test": test[-1].to_json()}
             facts[label]["wall_s"] = round(result.wall_s, 1)
-            self._say(f"{label}: validation {validation[-1].top1:.2%}, test {test[-1].top1:.2%} ({result.wall_s:,.0f} s)")
+            if result.notes:
+                facts[label]["notes"] = list(result.notes)
+            reached = f"validation {validation[-1].top1:.2%}, test {test[-1].top1:.2%}"
+            self._say(f"{label}: {reached} ({result.wall_s:,.0f} s)")
         self._took(name, started)
         return Scored(cost=cost, validation=tuple(validation), test=tuple(test)), models
 

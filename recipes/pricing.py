@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from accelzoo.arch import Arch
 from accelzoo.errors import ConfigError, suggestion
+from accelzoo.heads import ClassificationHead
 from accelzoo.hwmodel import Cost, Target, estimate, load_target
 from accelzoo.knobs import Choice, Space
 from accelzoo.recipes.schema import Recipe
@@ -31,7 +33,7 @@ def prepare(recipe: Recipe, num_classes: int, channels: int) -> Task:
     """Fits baseline and space to the data and turns relative budgets into absolute ones.
 
     Raises:
-        ConfigError: If a budget names no cost field, or the target cannot run the baseline.
+        ConfigError: If a budget names no cost field or is not positive, or the target cannot run the baseline.
     """
     target = load_target(recipe.target)
     largest = max(recipe.resolutions)
@@ -53,8 +55,14 @@ def _fitted_space(space: Space, resolutions: tuple[int, ...], num_classes: int, 
     template: dict[str, Any] = dict(space.template)
     sizes = tuple([channels, pixels, pixels] for pixels in resolutions)
     template["input_size"] = Choice(sizes) if len(sizes) > 1 else sizes[0]
-    template["head"] = {**template["head"], "num_classes": num_classes}
+    template["head"] = _fitted_head(template.get("head", {"kind": ClassificationHead.kind}), num_classes)
     return Space(space.name, template)
+
+
+def _fitted_head(head: Any, num_classes: int) -> Any:
+    if isinstance(head, Choice):
+        return Choice(tuple(_fitted_head(value, num_classes) for value in head.values))
+    return {**head, "num_classes": num_classes}
 
 
 def _budgets(recipe: Recipe, baseline: Cost, target: Target) -> dict[str, float]:
@@ -67,6 +75,16 @@ def _budgets(recipe: Recipe, baseline: Cost, target: Target) -> dict[str, float]
     ]
     if faults:
         raise ConfigError(faults)
+    for name, share in recipe.relative_budgets.items():
+        maximum = share * getattr(baseline, name)
+        if not 0 < maximum < math.inf:
+            cost = getattr(baseline, name)
+            faults.append(f"relative_budgets.{name}: {share} × the baseline's {cost} must be positive and finite")
+    for name, maximum in recipe.budgets.items():
+        if not 0 < maximum < math.inf:
+            faults.append(f"budgets.{name}: {maximum} must be positive and finite")
+    if faults:
+        raise ConfigError(faults)
     limits: dict[str, list[float]] = {}
     for name, share in recipe.relative_budgets.items():
         limits.setdefault(name, []).append(share * getattr(baseline, name))
@@ -76,4 +94,3 @@ def _budgets(recipe: Recipe, baseline: Cost, target: Target) -> dict[str, float]
         if (maximum := getattr(target, attribute)) is not None:
             limits.setdefault(name, []).append(maximum)
     return {name: min(limits[name]) for name in COST_FIELDS if name in limits}
-

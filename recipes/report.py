@@ -57,10 +57,9 @@ class Comparison:
     winner: Scored
 
     def reductions(self) -> dict[str, float]:
-        """Cost field → 1 − winner / baseline; positive is a saving."""
-        return {
-            name: 1 - getattr(self.winner.cost, name) / getattr(self.baseline.cost, name) for name, *_ in _ROWS
-        }
+        """Cost field → 1 − winner / baseline; positive is a saving. Absent where the baseline's cost is 0."""
+        pairs = {name: (getattr(self.winner.cost, name), getattr(self.baseline.cost, name)) for name, *_ in _ROWS}
+        return {name: 1 - ours / theirs for name, (ours, theirs) in pairs.items() if theirs}
 
     def accuracy_gain(self) -> tuple[float, float]:
         """Winner's mean test accuracy minus the baseline's, and the standard error of that difference over seeds."""
@@ -83,17 +82,18 @@ class Comparison:
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Measure, baseline, winner, change, as text."""
-        rows = []
+        rows: list[tuple[str, str, str, str]] = []
         reductions = self.reductions()
         for name, label, unit, scale in _ROWS:
             values = [getattr(scored.cost, name) / scale for scored in (self.baseline, self.winner)]
-            rows.append((f"{label} ({unit})", *(f"{value:,.4g}" for value in values), f"{-reductions[name]:+.1%}"))
+            change = f"{0 - reductions[name]:+.1%}" if name in reductions else "n/a"
+            rows.append((f"{label} ({unit})", _number(values[0]), _number(values[1]), change))
         gain, error = self.accuracy_gain()
         accuracies = [_spread(scored.top1) for scored in (self.baseline, self.winner)]
         change = f"{gain * 100:+.2f}" + (f" ± {error * 100:.2f}" if len(self.winner.test) > 1 else "") + " points"
         seeds = len(self.winner.test)
         label = f"test top-1 (%; {seeds} seed{'s' if seeds > 1 else ''}, n = {self.winner.test[0].count:,})"
-        rows.append((label, *accuracies, change))
+        rows.append((label, accuracies[0], accuracies[1], change))
         return rows
 
     def markdown(self) -> str:
@@ -108,10 +108,15 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
     def text(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
-        return "| " + " | ".join(padded) + " |"
+        numbers = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join([cells[0].ljust(widths[0]), *numbers]) + " |"
 
     return "\n".join(text(cells) for cells in (header, rule, *rows)) + "\n"
+
+
+def _number(value: float) -> str:
+    text = f"{value:,.4g}"
+    return f"{value:,.0f}" if "e+" in text else text
 
 
 def _spread(values: Sequence[float]) -> str:

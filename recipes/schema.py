@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,11 @@ class SearchPlan:
         for name in ("evaluations", "validation_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed (={self.seed}) must not be negative")
+        if not -math.inf < self.latency_exponent <= 0:
+            raise ValueError(f"latency_exponent (={self.latency_exponent}) must be zero or negative")
+        _require_scored("signal", self.signal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,7 @@ class Finalists:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"count (={self.count}) must be at least 1")
+        _require_scored("training", self.training)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +125,15 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.resolutions or min(self.resolutions) < 8:
             raise ValueError(f"resolutions (={list(self.resolutions)}) must be at least 8 pixels, and at least one")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds (={list(self.seeds)}) must be different, and at least one")
+        if len(set(self.resolutions)) != len(self.resolutions):
+            raise ValueError(f"resolutions (={list(self.resolutions)}) must be different")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds (={list(self.seeds)}) must be different, not negative, and at least one")
 
 
 def profile_names(name: str | Path) -> list[str]:
     """Names of a recipe's profiles, in the order of the file."""
-    profiles = config.load(recipe_path(name)).get("profiles")
-    return [] if profiles is None else list(profiles.plain())
+    return _profiles(config.load(recipe_path(name)))
 
 
 def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
@@ -142,7 +150,7 @@ def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequenc
     """
     path = recipe_path(name)
     node = config.load(path)
-    known = profile_names(path)
+    known = _profiles(node)
     chosen = profile or (known[0] if known else None)
     base = node.without("profiles")
     if chosen is not None:
@@ -150,7 +158,8 @@ def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequenc
             raise unknown_name(f"profile of {path.name}", chosen, known)
         changes = node.get("profiles")
         layer = None if changes is None else changes.get(chosen)
-        base = base if layer is None else base.merged(layer)
+        # A profile without a single change is null in YAML.
+        base = base if layer is None or layer.value is None else base.merged(layer)
     return config.read(Recipe, base, overrides=overrides)
 
 
@@ -167,9 +176,27 @@ def differences(recorded: Any, given: Any, path: str = "") -> list[str]:
 def check_unchanged(recorded: Path, recipe: Recipe) -> None:
     """Refuses to resume a run with another recipe than it was begun with.
 
+    Args:
+        recorded: The recipe that the run was begun with; fields that it lacks are at their default.
+        recipe: The one to go on with.
+
     Raises:
         ConfigError: Saying what changed.
     """
-    changed = differences(config.load(recorded).plain(), config.to_config(recipe))
+    changed = differences(config.to_config(config.read(Recipe, recorded)), config.to_config(recipe))
     if changed:
         raise ConfigError([f"{recorded}: the run was begun with another recipe: {line}" for line in changed])
+
+
+def _profiles(node: config.Node) -> list[str]:
+    profiles = node.get("profiles")
+    if profiles is None or profiles.value is None:
+        return []
+    if not isinstance(profiles.value, Mapping):
+        raise ConfigError([node.fault(("profiles",), f"expected a mapping of profiles, got {profiles.value!r}")])
+    return [str(name) for name in profiles.value]
+
+
+def _require_scored(name: str, plan: TrainConfig) -> None:
+    if plan.evaluate == "never":
+        raise ValueError(f"{name}.evaluate must not be 'never': candidates are chosen by that accuracy")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from accelzoo import config
 from accelzoo.arch import Arch
 from accelzoo.build import AccelNet, build
@@ -30,8 +28,21 @@ def train(
         folder: Where checkpoints go; an interrupted training goes on from there.
         progress: See `accelzoo.train.fit`.
     """
+    import torch
+
     model = build(arch, torch.Generator().manual_seed(seed))
     return model, fit(model, view, replace(plan, seed=seed), folder=folder, progress=progress)
+
+
+def validation_top1(result: TrainResult) -> float:
+    """The accuracy that a candidate is judged by.
+
+    Raises:
+        AccelzooError: If the training was told not to evaluate.
+    """
+    if result.validation is None:
+        raise AccelzooError("a candidate's training needs `evaluate` (epoch or end): it is judged by its accuracy")
+    return result.validation.top1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,7 @@ class TrainingSignal:
             _, result = train(arch, view, self.plan, self.plan.seed, None, False)
         except TrainError as error:
             raise CandidateError(str(error)) from None
-        if result.validation is None:
-            raise AccelzooError("search.signal.evaluate must not be 'never': the search needs the accuracy")
-        return result.validation.top1
+        return validation_top1(result)
 
     def digest(self) -> str:
         """Names the signal in the trace: the training plan and the source's name."""

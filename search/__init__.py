@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from accelzoo import lazy
 
 if TYPE_CHECKING:
     from accelzoo.search.algorithms import Algorithm, algorithm_names, get_algorithm
@@ -62,10 +63,7 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy.loader(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -48,7 +48,7 @@ FLOORS = {
         2,
     ),
     "accelzoo.hwmodel": 1,
-    **dict.fromkeys(("accelzoo.config", "accelzoo.draw", "accelzoo.errors"), 0),
+    **dict.fromkeys(("accelzoo.config", "accelzoo.draw", "accelzoo.errors", "accelzoo.lazy"), 0),
 }
 PUBLIC_PAGE = "accelzoo"  # floor 2 itself, but no prefix: `accelzoo.new_file` must be placed above
 PUBLIC_PAGE_FLOOR = 2
@@ -61,6 +61,7 @@ LIGHT_AT_IMPORT = {
     "accelzoo.config": {"numpy", "yaml"},
     "accelzoo.draw": {"numpy"},
     "accelzoo.errors": set[str](),
+    "accelzoo.lazy": set[str](),
 }
 NEVER_IN_HWMODEL = {"torch", "timm", "torchvision"}
 MODULES = modules()

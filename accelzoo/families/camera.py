@@ -1,4 +1,4 @@
-"""Small classifiers for a camera: the plain IBN baseline, and the space in which its successor is searched."""
+"""Small classifiers for a camera: the plain IBN baseline, the space of its successors, and the one that was found."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ _CAMERA_IBN = {
     "stem": {"out_channels": 16, "stride": 2},
     "stages": [_ibn(1, 1, 1, 16), _ibn(1, 1, 6, 24), _ibn(2, 2, 6, 32), _ibn(1, 1, 6, 48), _ibn(2, 2, 6, 80)],
     "head": {"kind": "classification", "num_classes": 10, "hidden_channels": 320},
+}
+
+
+# The winner of the recipe `camera_classification`, profile `full`; its weights and the record of the search ship with it.
+_CAMERA_ACCEL = {
+    "input_size": [3, 32, 32],
+    "stem": {"out_channels": 24, "stride": 2},
+    "stages": [
+        {"kind": "fused_ibn", "out_channels": 8, "expansion_ratio": 1, "repeats": 3},
+        {"kind": "ibn", "out_channels": 32, "kernel_size": 5, "expansion_ratio": 2},
+        {"kind": "conv_bn_act", "out_channels": 24, "stride": 2},
+        {"kind": "conv_bn_act", "out_channels": 24, "kernel_size": 5},
+        {"kind": "conv_bn_act", "out_channels": 32, "kernel_size": 5, "stride": 2, "repeats": 2},
+    ],
+    "head": {"kind": "classification", "num_classes": 10, "hidden_channels": None},
 }
 
 
@@ -50,6 +65,6 @@ _CAMERA = {
 FAMILY = Family(
     name="camera",
     source="accelzoo; stage plan after Sandler et al. 2018 (MobileNetV2) for 32×32 images",
-    models={"camera_ibn": _CAMERA_IBN},
+    models={"camera_ibn": _CAMERA_IBN, "camera_accel": _CAMERA_ACCEL},
     spaces={"camera": _CAMERA},
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from accelzoo import lazy
 from accelzoo.tasks.augment import Augment
 from accelzoo.tasks.data import ClassificationData, Normalization, SearchView, Split, TrainingView, overlap
 from accelzoo.tasks.load import load_classification
@@ -35,11 +35,4 @@ __all__ = [
     "wilson_interval",
 ]
 
-_LAZY = ("classification_loss", "evaluate")
-
-
-def __getattr__(name: str) -> Any:
-    """Loads the parts that need torch on first use (PEP 562)."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.classification"), name)
+__getattr__ = lazy.loader(__name__, {"classification_loss": "classification", "evaluate": "classification"})
