@@ -21,7 +21,7 @@ _CAMERA_IBN = {
 }
 
 
-# The winner of the recipe `camera_classification`, profile `full`; its weights and the record of the search ship with it.
+# The winner of the recipe `camera_classification`, profile `full`; its weights and the search's trace ship with it.
 _CAMERA_ACCEL = {
     "input_size": [3, 32, 32],
     "stem": {"out_channels": 24, "stride": 2},
