@@ -173,7 +173,10 @@ class _Run:
         if max(scores) == -math.inf:
             raise AccelzooError("every finalist's training failed; change `finalists.training`")
         self._took("finalists", started)
-        return choose(candidates, scores, reference + plan.accuracy_margin)
+        required = reference + plan.accuracy_margin
+        if max(scores) < required:
+            self._say(f"no finalist reaches {required:.2%}: taking the most accurate; search longer or raise the budgets")
+        return choose(candidates, scores, required)
 
     def _brief(self, name: str, arch: Arch) -> float:
         folder = self.folder.training(f"finalist-{name}")

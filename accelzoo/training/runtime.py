@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Processes:
 
         # Without `cpu`, several processes on a machine without a GPU would each train alone.
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+        if state.num_processes > 1:
+            # Else the group's threads may outlive the interpreter that owns them, and abort the process as it ends.
+            atexit.unregister(_leave_group)
+            atexit.register(_leave_group)
         if device is not None and state.num_processes > 1:
             raise TrainError("device must be left out under `accelerate launch`, which gives each process its own")
         chosen = torch.device(device) if device is not None else state.device
@@ -56,6 +61,11 @@ class Processes:
         bounds = torch.tensor([number, -number], device=self.device)
         torch.distributed.all_reduce(bounds, torch.distributed.ReduceOp.MAX)
         return bool(bounds[0] == -bounds[1])
+
+
+def _leave_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def distributed(model: nn.Module, processes: Processes) -> nn.Module:
