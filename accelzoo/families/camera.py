@@ -26,9 +26,9 @@ _CAMERA_ACCEL = {
     "input_size": [3, 32, 32],
     "stem": {"out_channels": 24, "stride": 2},
     "stages": [
-        {"kind": "fused_ibn", "out_channels": 8, "expansion_ratio": 1, "repeats": 3},
-        {"kind": "ibn", "out_channels": 32, "kernel_size": 5, "expansion_ratio": 2},
-        {"kind": "conv_bn_act", "out_channels": 24, "stride": 2},
+        {"kind": "fused_ibn", "out_channels": 16, "expansion_ratio": 1, "repeats": 3},
+        {"kind": "ibn", "out_channels": 32, "expansion_ratio": 2},
+        {"kind": "ibn", "out_channels": 32, "kernel_size": 5, "stride": 2, "expansion_ratio": 1},
         {"kind": "conv_bn_act", "out_channels": 24, "kernel_size": 5},
         {"kind": "conv_bn_act", "out_channels": 32, "kernel_size": 5, "stride": 2, "repeats": 2},
     ],
