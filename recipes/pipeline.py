@@ -175,7 +175,7 @@ class _Run:
         self._took("finalists", started)
         required = reference + plan.accuracy_margin
         if max(scores) < required:
-            self._say(f"no finalist reaches {required:.2%}: taking the most accurate; search longer or raise the budgets")
+            self._say(f"no finalist reaches {required:.2%}: the most accurate wins; search longer or raise the budgets")
         return choose(candidates, scores, required)
 
     def _brief(self, name: str, arch: Arch) -> float:
