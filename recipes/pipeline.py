@@ -98,7 +98,6 @@ class _Run:
         self.folder = folder
         self.progress = progress
         self.bank = DataBank(recipe.data, _CHANNELS)
-        self.seconds: dict[str, float] = {}
         largest = max(recipe.resolutions)
         self.input_size = (_CHANNELS, largest, largest)
 
@@ -198,7 +197,7 @@ class _Run:
             data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
             trainings=facts,
             comparison=comparison.to_json(),
-            seconds=self._all_seconds(),
+            seconds=self._seconds(),
         )
         recorded = self.folder.read_json("lock")
         if recorded is not None and same_but_for_times(lock, recorded):
@@ -243,12 +242,11 @@ class _Run:
 
     def _took(self, part: str, started: float) -> None:
         """Adds to a part's wall time; what an interrupted run recorded before counts too."""
-        self.seconds[part] = time.perf_counter() - started
-        recorded = self.folder.read_json("seconds") or {}
-        recorded[part] = recorded.get(part, 0.0) + self.seconds[part]
+        recorded = self._seconds()
+        recorded[part] = recorded.get(part, 0.0) + time.perf_counter() - started
         self.folder.write_json("seconds", recorded)
 
-    def _all_seconds(self) -> dict[str, float]:
+    def _seconds(self) -> dict[str, float]:
         seconds: dict[str, float] = self.folder.read_json("seconds") or {}
         return seconds
 

@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from torch import nn
 from accelzoo.draw import below, generator
 from accelzoo.tasks import Augment, ClassificationData, Normalization, Split
 from accelzoo.train import TrainConfig, TrainResult, fit, weights_digest
+from tests.forks import in_child, wait
 
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
 
@@ -93,24 +93,6 @@ def train(folder: Path | None, config: TrainConfig) -> dict[str, Any]:
     model = make_network()
     result = fit(model, make_data(), config, folder=folder, progress=False)
     return outcome(model, result)
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Forks, works in the child, and returns its process number."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException as error:
-            sys.stderr.write(f"{error!r}\n")
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-def wait(child: int) -> int:
-    """Returns the exit status, or minus the number of the signal that killed the child."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def train_and_write(folder: Path | None, config: TrainConfig, answer: Path) -> None:

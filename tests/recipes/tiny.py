@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from accelzoo.draw import below, generator, permutation
 from accelzoo.recipes.pipeline import Outcome, run_recipe
+from tests.forks import in_child, wait
 
 CLASSES = ("left", "middle", "right")
 STEM = {"out_channels": 8, "stride": 2}
@@ -110,24 +110,6 @@ def made(folder: Path) -> dict[str, str]:
     lock = json.loads((folder / "lock.json").read_text("utf-8"))
     comparison = json.dumps([lock["comparison"], lock["search"], lock["winner_digest"]])
     return {**hashes, "comparison": sha256(comparison.encode()).hexdigest()}
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Forks, works in the child, and returns its process number."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException as error:
-            sys.stderr.write(f"{error!r}\n")
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-def wait(child: int) -> int:
-    """Returns the exit status, or minus the number of the signal that killed the child."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def run_until(folder: Path, number: int, counted: Path | None = None) -> None:
