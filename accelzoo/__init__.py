@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from accelzoo.errors import AccelzooError
     from accelzoo.hub import open_hub
     from accelzoo.hwmodel import Cost, Graph, Target, list_targets, load_target
+    from accelzoo.importer import from_module
     from accelzoo.knobs import Choice, Space
     from accelzoo.pricing import estimate
     from accelzoo.registry import create_model, get_arch, get_space, list_models, list_spaces
@@ -28,6 +29,7 @@ _HOMES = {
     "Target": "hwmodel",
     "create_model": "registry",
     "estimate": "pricing",
+    "from_module": "importer",
     "get_arch": "registry",
     "get_space": "registry",
     "list_models": "registry",
@@ -49,6 +51,7 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "load_target",
     "Target",
     "estimate",
+    "from_module",
     "Cost",
     "Graph",
     "open_hub",

@@ -112,9 +112,7 @@ class Arch:
 
         return build(self)
 
-    def scaled(
-        self, width_multiplier: float = 1.0, depth_multiplier: float = 1.0, channel_divisor: int = 8
-    ) -> Arch:
+    def scaled(self, width_multiplier: float = 1.0, depth_multiplier: float = 1.0, channel_divisor: int = 8) -> Arch:
         """Scales every width and every stage's repeats (Howard et al. 2017, §3.3; Tan & Le 2019, §3.3).
 
         With all three at their defaults the architecture is returned as it is, whatever its widths are multiples of.

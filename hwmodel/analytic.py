@@ -57,8 +57,23 @@ def depthwise_cycles(op: Op, target: Target) -> float:
     return _passes(op) * columns * taps * _padded_pixels(op, target) / target.depthwise_rate
 
 
+def matmul_cycles(op: Op, target: Target) -> float:
+    """Cycles of a product of two activations on the MAC array, the second in the place of weights.
+
+    With `B` products of `M × K` by `K × N`: `B · ⌈K ÷ Ti⌉·Ti · ⌈N ÷ To⌉·To · ⌈M ÷ Tp⌉·Tp / macs_per_cycle`. The second
+    operand is not stored: it crosses the memories as an input.
+    """
+    batch, rows, inner = op.in_shapes[0]
+    terms = _padded(inner, target.input_channels_per_tile)
+    columns = _padded(op.out_shape[2], target.output_channels_per_tile)
+    return _passes(op) * batch * terms * columns * _padded(rows, target.pixels_per_tile) / target.macs_per_cycle
+
+
 def elementwise_cycles(op: Op, target: Target) -> float:
-    """Cycles of an addition, product or unfused activation: output elements `/ elementwise_per_cycle`."""
+    """Cycles of an addition, product, concatenation (a copy) or unfused activation.
+
+    Output elements `/ elementwise_per_cycle`.
+    """
     return _lanes(op) * math.prod(op.out_shape) / target.elementwise_per_cycle
 
 
@@ -68,16 +83,38 @@ def pool_cycles(op: Op, target: Target) -> float:
     return _lanes(op) * reads / target.elementwise_per_cycle
 
 
+def resize_cycles(op: Op, target: Target) -> float:
+    """Cycles of a resizing: elements read, `C·P` times 1 (nearest) or 4 (bilinear), `/ elementwise_per_cycle`."""
+    reads = math.prod(op.out_shape) * _TAPS[op.function]
+    return _lanes(op) * reads / target.elementwise_per_cycle
+
+
+def softmax_cycles(op: Op, target: Target) -> float:
+    """Cycles of a softmax: three passes over its elements, `/ elementwise_per_cycle`.
+
+    A row's largest element must be known before the first exponential (else it overflows), and their sum before the
+    first quotient: one pass finds the largest, one takes exponentials and adds them up, one scales.
+    """
+    return SOFTMAX_PASSES * elementwise_cycles(op, target)
+
+
+_TAPS = {"nearest": 1, "bilinear": 4}
+SOFTMAX_PASSES = 3
+
 CYCLES: dict[str, Callable[[Op, Target], float]] = {
     "conv2d": matrix_cycles,
     "linear": matrix_cycles,
     "depthwise_conv2d": depthwise_cycles,
+    "matmul": matmul_cycles,
     "add": elementwise_cycles,
     "mul": elementwise_cycles,
     "activation": elementwise_cycles,
     "pool": pool_cycles,
+    "resize": resize_cycles,
+    "concat": elementwise_cycles,
+    "softmax": softmax_cycles,
 }
-"""The formula of every kind that can be priced; a kind without one is reported as unpriced, never as free."""
+"""The formula of every kind that can be priced; one without (`opaque`) is reported as unpriced, never as free."""
 
 FUSING_KINDS = ("conv2d", "depthwise_conv2d", "linear", "add")
 """Kinds whose output stage can apply an activation."""
@@ -202,7 +239,7 @@ def _padded_pixels(op: Op, target: Target) -> int:
 
 def _passes(op: Op) -> int:
     """Turns through the 8-bit multipliers: wider operands take one per pair of bytes; narrower save none."""
-    return _lanes(op) * -(-op.weight_bits // 8)
+    return _lanes(op) * (_lanes(op) if op.kind == "matmul" else -(-op.weight_bits // 8))
 
 
 def _lanes(op: Op) -> int:

@@ -52,6 +52,8 @@ class Cost:
         unpriced: `name (kind)` of every operator that the target cannot run; their time and energy are NOT in the
             totals, so a cost that has any is a lower bound.
         by_op: One row per operator in execution order; empty where only totals are known.
+        extrapolated: Names of operators so far from everything that the target was fitted to that their price falls
+            back towards the analytic one.
     """
 
     latency_s: float = 0.0
@@ -62,6 +64,7 @@ class Cost:
     macs: int = 0
     unpriced: tuple[str, ...] = ()
     by_op: tuple[OpCost, ...] = ()
+    extrapolated: tuple[str, ...] = ()
 
     @classmethod
     def zero(cls) -> Cost:
@@ -85,12 +88,14 @@ class Cost:
             macs=self.macs + other.macs,
             unpriced=self.unpriced + other.unpriced,
             by_op=self.by_op + other.by_op,
+            extrapolated=self.extrapolated + other.extrapolated,
         )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the cost as plain JSON data; `from_json` is the inverse."""
         data: dict[str, Any] = {name: getattr(self, name) for name in _NUMERIC_FIELDS}
-        return {**data, "unpriced": list(self.unpriced), "by_op": [row._asdict() for row in self.by_op]}
+        data |= {"unpriced": list(self.unpriced), "by_op": [row._asdict() for row in self.by_op]}
+        return data | ({"extrapolated": list(self.extrapolated)} if self.extrapolated else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Cost:
@@ -99,11 +104,13 @@ class Cost:
         Raises:
             DataError: If a field is missing or unknown.
         """
-        _check_keys("cost", data, (*_NUMERIC_FIELDS, "unpriced", "by_op"))
+        known = (*_NUMERIC_FIELDS, "unpriced", "by_op")
+        _check_keys("cost", data, (*known, "extrapolated") if "extrapolated" in data else known)
         for row in data["by_op"]:
             _check_keys("row of a cost", row, OpCost._fields)
         rows = tuple([OpCost(**row) for row in data["by_op"]])
-        return cls(**{**data, "unpriced": tuple(data["unpriced"]), "by_op": rows})
+        names = {name: tuple(data.get(name, ())) for name in ("unpriced", "extrapolated")}
+        return cls(**{**data, **names, "by_op": rows})
 
 
 _NUMERIC_FIELDS = ("latency_s", "energy_j", "peak_activation_bytes", "weight_bytes", "dram_bytes", "macs")

@@ -6,6 +6,7 @@ from accelzoo.errors import AccelzooError
 from accelzoo.hwmodel.analytic import FUSING_KINDS, crowding, label, pricer
 from accelzoo.hwmodel.cost import Cost, OpCost
 from accelzoo.hwmodel.ir import Graph, Op
+from accelzoo.hwmodel.learned import learned_part
 from accelzoo.hwmodel.target import Target
 
 
@@ -31,19 +32,15 @@ def estimate(graph: Graph, target: Target, *, strict: bool = False) -> Cost:
     Raises:
         UnsupportedOperatorError: If `strict` and the target cannot run some operator.
     """
-    price = pricer(target)
-    fused = _fused(graph, target)
+    rows = _analytic_rows(graph, target)
     live = graph.live_bytes()
-    _, streaming = crowding(target, 0, 0 if target.weight_sram_bytes is None else graph.weight_bytes)
-    capacity = target.sram_bytes
-    rows: list[OpCost] = []
+    extrapolated: tuple[str, ...] = ()
+    if target.learned is not None:
+        rows, extrapolated, live = learned_part(target).price(graph, target, rows)
     unpriced: list[str] = []
     latency_s = energy_j = 0.0
     weight_bytes = dram_bytes = macs = 0
-    for op, live_bytes in zip(graph.ops, live, strict=True):
-        spilling = live_bytes if live_bytes > capacity else 0
-        row = OpCost(op.name, *price(op.kind, op[3:], spilling, streaming, op.name in fused))
-        rows.append(row)
+    for op, row in zip(graph.ops, rows, strict=True):
         latency_s += row.latency_s
         energy_j += row.energy_j
         weight_bytes += row.weight_bytes
@@ -62,7 +59,30 @@ def estimate(graph: Graph, target: Target, *, strict: bool = False) -> Cost:
         macs=macs,
         unpriced=tuple(unpriced),
         by_op=tuple(rows),
+        extrapolated=extrapolated,
     )
+
+
+def live_bytes(graph: Graph, target: Target) -> tuple[int, ...]:
+    """Returns the activation bytes alive while each operator runs, as the target's tool places them.
+
+    Of a target with nothing learned about that, the graph's own count (`Graph.live_bytes`).
+    """
+    if target.learned is None:
+        return graph.live_bytes()
+    return learned_part(target).price(graph, target, _analytic_rows(graph, target)).live_bytes
+
+
+def _analytic_rows(graph: Graph, target: Target) -> list[OpCost]:
+    price = pricer(target)
+    fused = _fused(graph, target)
+    _, streaming = crowding(target, 0, 0 if target.weight_sram_bytes is None else graph.weight_bytes)
+    capacity = target.sram_bytes
+    rows: list[OpCost] = []
+    for op, alive_bytes in zip(graph.ops, graph.live_bytes(), strict=True):
+        spilling = alive_bytes if alive_bytes > capacity else 0
+        rows.append(OpCost(op.name, *price(op.kind, op[3:], spilling, streaming, op.name in fused)))
+    return rows
 
 
 def _fused(graph: Graph, target: Target) -> set[str]:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from accelzoo.errors import ConfigError, suggestion, unknown_name
-from accelzoo.hwmodel.ir import ACTIVATIONS, KINDS
+from accelzoo.hwmodel.ir import ACTIVATIONS, FUNCTIONS, KINDS
 
 TARGETS_FOLDER = Path(__file__).parent / "targets"
 
-POOLINGS = ("avg", "max")
-OPERATORS = (*KINDS, *(f"activation:{name}" for name in ACTIVATIONS), *(f"pool:{name}" for name in POOLINGS))
+OPERATORS = (*KINDS, *(f"{kind}:{name}" for kind, names in FUNCTIONS.items() for name in names))
 """What `unsupported` may name: a kind of operator, or one function of a kind."""
 
 
@@ -61,6 +60,8 @@ class Target:
         weight_budget_bytes: Most weight bytes a model on the device may have (None: no limit); for recipes to use as
             a budget, not a term of the price.
         activation_budget_bytes: Most activation bytes a model may keep alive, likewise.
+        learned: Digest of what measurements add to the analytic price (`accelzoo.hwmodel.learned`); a built-in or
+            fitted target's file has it beside it.
     """
 
     _UNPRICED_FIELDS: ClassVar = ("description", "source")
@@ -90,6 +91,7 @@ class Target:
     static_power_w: float
     weight_budget_bytes: int | None = None
     activation_budget_bytes: int | None = None
+    learned: str | None = None
 
     def __post_init__(self) -> None:
         faults = [*_text_faults(self), *_number_faults(self), *_name_faults(self), *_weight_memory_faults(self)]
@@ -104,6 +106,15 @@ class Target:
         return self.macs_per_cycle / self.input_channels_per_tile
 
     @property
+    def context_radius(self) -> int:
+        """How many subgraphs before and after an operator decide on its price, beside its own fields."""
+        if self.learned is None:
+            return 0
+        from accelzoo.hwmodel.learned import learned_part
+
+        return learned_part(self).context_radius
+
+    @property
     def peak_macs_per_s(self) -> float:
         """Multiply-accumulates per second with every MAC busy."""
         return self.macs_per_cycle * self.clock_hz
@@ -112,6 +123,8 @@ class Target:
         """Returns `sha256:…` over every field but the prose: equal digests price every graph alike."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         priced = {key: _plain(value) for key, value in fields.items() if key not in self._UNPRICED_FIELDS}
+        if self.learned is None:
+            del priced["learned"]  # so that a target without one keeps the digest that older locks name
         text = json.dumps(priced, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -148,7 +161,12 @@ def _built_in(name: str) -> Target:
 def _read(path: Path) -> Target:
     from accelzoo import config  # loads PyYAML, which pricing a graph does not need
 
-    return config.read(Target, path)
+    target = config.read(Target, path)
+    if target.learned is not None:
+        from accelzoo.hwmodel.learned import SUFFIX, load_part
+
+        load_part(path.with_name(path.stem + SUFFIX), target.learned)
+    return target
 
 
 def _plain(value: object) -> object:

@@ -1,7 +1,8 @@
 """The documentation runs: every bash, console and python block of README.md and docs/ is executed as it stands.
 
-A block is left out only by a comment on the line before it: `<!-- not run: the reason -->`. Each block runs in an empty
-folder of its own. In a console block each `$ command` must print what follows it, where `...` stands for anything;
+A block is left out only by a comment on the line before it: `<!-- not run: the reason -->`. Each block runs in a folder
+of its own, empty but for the files that earlier blocks of the document show: those after `<!-- file: its-name -->`. In
+a console block each `$ command` must print what follows it, where `...` stands for anything;
 a python block of `>>>` lines is compared in the same way.
 """
 
@@ -22,21 +23,26 @@ import pytest
 from tests.checkout import ROOT
 
 RUN_LANGUAGES = ("bash", "console", "python")
-SHOWN_LANGUAGES = ("json", "mermaid", "text", "toml", "yaml")
+SHOWN_LANGUAGES = ("csv", "json", "mermaid", "text", "toml", "yaml")
 COMPARISON = doctest.ELLIPSIS | doctest.REPORT_NDIFF
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>.*)$")
-MARKER = re.compile(r"^<!--\s*not run:(?P<reason>.*)-->$")
+MARKER = re.compile(r"^<!--\s*(?P<what>not run|file):(?P<text>.*)-->$")
+LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One fenced block; `line` is the number of its first line of code, `not_run` the reason its marker gives."""
+    """One fenced block; `line` is the number of its first line of code, `not_run` the reason its marker gives.
+
+    `file` is the name under which later blocks find it.
+    """
 
     document: str
     line: int
     language: str
     code: str
-    not_run: str | None
+    not_run: str | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
         return f"{self.document}:{self.line}:{self.language}"
@@ -55,12 +61,14 @@ def blocks_of(text: str, document: str) -> Iterator[Block]:
             raise ValueError(f"{document}:{start}: the block is never closed")
         before = next((line.strip() for line in reversed(lines[: start - 1]) if line.strip()), "")
         marker = MARKER.match(before)
+        said = {marker["what"]: marker["text"].strip()} if marker else {}
         yield Block(
             document=document,
             line=start + 1,
             language=opening["language"].strip(),
             code="".join(line.removeprefix(opening["indent"]) + "\n" for line in lines[start:end]),
-            not_run=marker["reason"].strip() if marker else None,
+            not_run=said.get("not run"),
+            file=said.get("file"),
         )
         start = end + 1
 
@@ -102,6 +110,13 @@ def empty_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "empty"
     folder.mkdir()
     return folder
+
+
+def write_files(block: Block, folder: Path) -> None:
+    """Writes the files that the document shows before a block."""
+    for earlier in BLOCKS:
+        if earlier.document == block.document and earlier.line < block.line and earlier.file:
+            (folder / earlier.file).write_text(earlier.code, encoding="utf-8")
 
 
 def shell(script: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
@@ -182,6 +197,18 @@ def test_every_left_out_block_has_a_reason() -> None:
     assert [str(block) for block in BLOCKS if block.not_run == ""] == []
 
 
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
+    links = LINK.findall(path.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+def test_every_shown_file_has_a_plain_name() -> None:
+    named = [block for block in BLOCKS if block.file is not None]
+    assert [str(block) for block in named if not re.fullmatch(r"[\w-]+\.\w+", block.file or "")] == []
+    assert [str(block) for block in named if block.language in RUN_LANGUAGES] == []
+
+
 @pytest.mark.parametrize("block", EXECUTABLE, ids=str)
 def test_block_runs(
     block: Block, empty_folder: Path, shell_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -189,6 +216,7 @@ def test_block_runs(
     if block.not_run is not None:
         pytest.skip(f"marked not run: {block.not_run}")
     monkeypatch.chdir(empty_folder)
+    write_files(block, empty_folder)
     match block.language:
         case "bash":
             run_bash(block.code, empty_folder, shell_environment)
@@ -199,6 +227,12 @@ def test_block_runs(
 
 
 SAMPLE = """
+<!-- file: my.yaml -->
+
+```yaml
+name: x
+```
+
 <!-- not run: needs a network -->
 ```bash
 false
@@ -215,9 +249,11 @@ Text.
 
 
 def test_blocks_are_found_with_their_lines_and_markers() -> None:
-    first, second = blocks_of(SAMPLE, "sample.md")
-    assert (first.language, first.line, first.code, first.not_run) == ("bash", 4, "false\n", "needs a network")
-    assert (second.language, second.line, second.code, second.not_run) == ("python", 12, "assert True\n", None)
+    shown, first, second = blocks_of(SAMPLE, "sample.md")
+    assert (shown.line, shown.code, shown.not_run, shown.file) == (5, "name: x\n", None, "my.yaml")
+    assert (first.language, first.line, first.code, first.not_run) == ("bash", 10, "false\n", "needs a network")
+    assert (second.language, second.line, second.code, second.not_run) == ("python", 18, "assert True\n", None)
+    assert first.file is second.file is None
 
 
 def test_a_wrong_block_fails(empty_folder: Path, shell_environment: dict[str, str]) -> None:
@@ -228,14 +264,14 @@ def test_a_wrong_block_fails(empty_folder: Path, shell_environment: dict[str, st
     with pytest.raises(AssertionError, match="three"):
         run_console("$ echo one; echo three\none\ntwo\n", empty_folder, shell_environment)
     with pytest.raises(AssertionError, match=r"\+ 2"):
-        run_python(Block(document="d.md", line=1, language="python", code=">>> 1 + 1\n3\n", not_run=None))
+        run_python(Block(document="d.md", line=1, language="python", code=">>> 1 + 1\n3\n"))
 
 
 def test_a_right_block_passes(empty_folder: Path, shell_environment: dict[str, str]) -> None:
     console = "$ echo one; \\\n> echo two\none\n...\n$ true\n$ echo 'took 3.1 s'\ntook ... s\n"
     run_console(console, empty_folder, shell_environment)
     run_console("$ echo error: no; exit 2\nerror: ...\n", empty_folder, shell_environment)
-    run_python(Block(document="d.md", line=1, language="python", code=">>> 1 + 1\n2\n", not_run=None))
+    run_python(Block(document="d.md", line=1, language="python", code=">>> 1 + 1\n2\n"))
 
 
 def test_the_test_command_is_the_one_that_continuous_integration_runs() -> None:

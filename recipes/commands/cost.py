@@ -38,15 +38,26 @@ examples:
   blocks.0.0.conv_pwl  conv2d                  8x16x16     0.016          2.05        0.8  sram         100.0         0.1
   ...
 
+  $ accelzoo cost timm:convnext_atto --target edge-npu input_size=192
+  timm:convnext_atto on edge-npu (batch 1, input 3x192x192), input_size=192
+  latency           >= 1.473 ms
+  energy            >= 1.173 mJ
+  MACs              402.2 M
+  weights           3.554 MiB     59.2 % of the budget, 6.000 MiB
+  peak activations  540.0 KiB     26.4 % of the budget, 2.000 MiB
+  DRAM traffic      >= 0 B
+  accelzoo: warning: edge-npu cannot run 12 operators (12 activation:gelu; the first is stages.0.blocks.0.mlp.act); no kind of operator stands for 17 operators (17 aten.native_layer_norm; the first is stem.1); their time and energy are not in the totals
+
 share: of the latency; used: MACs of the array that have work while the operator computes.
 Overrides: num_classes, in_chans, input_size, width_multiplier, depth_multiplier, channel_divisor,
-and the knobs of blocks, such as activation, kernel_size and expansion_ratio.
+and the knobs of blocks, such as activation, kernel_size and expansion_ratio; of timm's models the first three.
 """  # noqa: E501
+_MODEL_HELP = "a model (see `accelzoo ls models`), timm:NAME for one of timm's, or a .yaml or .json file"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="a model (see `accelzoo ls models`), or a .yaml or .json file")
+    parser.add_argument("model", metavar="MODEL", help=_MODEL_HELP)
     parser.add_argument("--target", metavar="T", required=True, help="a target (`accelzoo ls targets`) or a .yaml file")
     parser.add_argument("--by-op", action="store_true", help="also price each operator")
     parser.add_argument("--json", action="store_true", help="print JSON, with the unit in each field's name")
@@ -59,18 +70,20 @@ def run(options: Namespace) -> int:
     """Prices and prints; operators that the target cannot run are a warning, not an error."""
     from accelzoo import config
     from accelzoo.hwmodel import estimate, load_target
+    from accelzoo.pricing import TIMM, import_timm
     from accelzoo.registry import get_arch
 
-    arch = get_arch(options.model, **config.read(dict[str, Any], {}, overrides=options.overrides))
+    overrides = config.read(dict[str, Any], {}, overrides=options.overrides)
     target = load_target(options.target)
-    graph = arch.lower()
+    arch = None if options.model.startswith(TIMM) else get_arch(options.model, **overrides)
+    graph = arch.lower() if arch else import_timm(options.model, **overrides)
     cost = estimate(graph, target)
     if options.json:
         output.emit_json(
             {
                 "model": options.model,
                 "overrides": options.overrides,
-                "arch_digest": arch.digest(),
+                "arch_digest": arch.digest() if arch else None,
                 "target": target.name,
                 "target_digest": target.digest(),
                 "weight_budget_bytes": target.weight_budget_bytes,
@@ -82,12 +95,14 @@ def run(options: Namespace) -> int:
     else:
         changes = "".join(f", {override}" for override in options.overrides)
         output.emit(
-            f"{options.model} on {target.name} (batch 1, input {output.shape(arch.input_size)}){changes}\n"
+            f"{options.model} on {target.name} (batch 1, input {output.shape(graph.input_shape)}){changes}\n"
             + _totals(cost, target)
             + (f"\n\n{_operators(graph, cost)}" if options.by_op else "")
         )
     if cost.unpriced:
         output.warn(_unpriced(cost, target))
+    if cost.extrapolated:
+        output.warn(_extrapolated(cost, target))
     return 0
 
 
@@ -121,11 +136,27 @@ def _against(used_bytes: int, budget_bytes: int | None) -> str:
 
 
 def _unpriced(cost: Cost, target: Target) -> str:
-    kinds = Counter(entry[entry.rindex("(") + 1 : -1] for entry in cost.unpriced)
+    """Says which operators are not in the totals, and whether that is for the target or for the model."""
+    entries = [entry.rpartition(" (") for entry in cost.unpriced]
+    opaque = [(name, label.removeprefix("opaque:")[:-1]) for name, _, label in entries if label.startswith("opaque:")]
+    others = [(name, label[:-1]) for name, _, label in entries if not label.startswith("opaque:")]
+    parts = [f"{target.name} cannot run {_listing(others)}"] if others else []
+    parts += [f"no kind of operator stands for {_listing(opaque)}"] if opaque else []
+    return f"{'; '.join(parts)}; their time and energy are not in the totals"
+
+
+def _listing(operators: list[tuple[str, str]]) -> str:
+    kinds = Counter(kind for _, kind in operators)
     listing = ", ".join(f"{times} {kind}" for kind, times in sorted(kinds.items()))
+    return f"{len(operators)} operators ({listing}; the first is {operators[0][0]})"
+
+
+def _extrapolated(cost: Cost, target: Target) -> str:
+    names = cost.extrapolated
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
-        f"{target.name} cannot run {len(cost.unpriced)} operators ({listing}; the first is "
-        f"{cost.unpriced[0].split(' (')[0]}); their time and energy are not in the totals"
+        f"{', '.join(names[:3])}{more}: far from everything {target.name} was fitted to; their prices fall back "
+        "towards the analytic model"
     )
 
 

@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "name",
         metavar="NAME",
         help="a model, target, recipe or packaged release; hub:OWNER/NAME[@REVISION]; a release's folder; "
-        "the .yaml or .json file of an architecture",
+        "the .yaml or .json file of an architecture or a target",
     )
     parser.add_argument("--json", action="store_true", help="print JSON: kind -> what it holds")
 
@@ -81,12 +81,31 @@ def _pages(name: str) -> Iterator[tuple[str, Callable[[], _Page]]]:
         yield from ((kind, page) for kind, (names, page) in known.items() if name in names)
     elif name.startswith("hub:"):
         yield "release", lambda: _release_page(find_release(name))
+    elif _is_target_file(name):
+        yield "target", partial(_target_page, name)
     elif name.endswith((".yaml", ".yml", ".json")):
         yield "model", partial(_model_page, name)
     elif Path(name).is_dir():
         yield "release", lambda: _release_page(read_release(name))
     else:
         raise unknown_name("name", name, {name for names, _ in known.values() for name in names})
+
+
+def _is_target_file(name: str) -> bool:
+    """Tells whether a file has more of a target's keys than of an architecture's."""
+    from accelzoo import config
+    from accelzoo.arch import Arch
+    from accelzoo.errors import ConfigError
+    from accelzoo.hwmodel import Target
+
+    if not name.endswith((".yaml", ".yml")):
+        return False
+    try:
+        keys = set(config.load(Path(name)).plain())
+    except (ConfigError, TypeError):
+        return False  # whoever reads it as an architecture says what is wrong
+    of_target, of_arch = ({field.name for field in dataclasses.fields(kind)} for kind in (Target, Arch))
+    return len(keys & of_target) > len(keys & of_arch)
 
 
 def _model_page(name: str) -> _Page:
@@ -124,9 +143,10 @@ def _target_page(name: str) -> _Page:
     from accelzoo.hwmodel.target import TARGETS_FOLDER
 
     target = load_target(name)
-    text = (TARGETS_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else TARGETS_FOLDER / f"{name}.yaml"
+    text = path.read_text(encoding="utf-8")
     fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
-    head = [("target", name), ("digest", target.digest())]
+    head = [("target", target.name), ("digest", target.digest())]
     return _Page(f"{_facts(head)}\n\n{text}", fields | {"digest": target.digest()})
 
 

@@ -26,6 +26,8 @@ ACTIVATIONS = {
     "hardswish_": "hard_swish",
     "hardsigmoid": "hard_sigmoid",
     "hardsigmoid_": "hard_sigmoid",
+    "tanh": "tanh",
+    "tanh_": "tanh",
 }
 BINARY = {"add": "add", "mul": "mul"}
 POOLS = {"mean", "_adaptive_avg_pool2d"}

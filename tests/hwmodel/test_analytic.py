@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from accelzoo import draw
-from accelzoo.hwmodel import GraphBuilder, Op, Target, price_op
+from accelzoo.hwmodel import GraphBuilder, Op, Target, estimate, price_op
 from tests.hwmodel.networks import TOY, conv
 
 WINDOW = replace(TOY, rows_hold="window")
@@ -51,6 +51,41 @@ def test_other_kinds() -> None:
     builder.linear("linear", x, 10)
     expected = {"relu": 720 / 4, "add": 720 / 4, "pool": 720 / 4, "mul": 720 / 4, "linear": 24 * 16 / 64}
     assert {op.name: cycles(op, TOY) for op in builder.graph().ops} == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (TOY, 5 * 16 * 24 * 9 / 64),  # 12 terms fill two tiles of 8 rows, 20 columns three of 8
+        (FOUR_PIXELS, 5 * 16 * 24 * 12 / 64),  # 9 rows of the product fill three tiles of 4 positions
+        (WINDOW, 5 * 16 * 24 * 9 / 64),
+    ],
+)
+def test_a_product_of_activations_works_in_tiles(target: Target, expected: float) -> None:
+    op = Op("m", "matmul", ("input", "input"), ((5, 9, 12), (5, 12, 20)), (5, 9, 20))
+    assert cycles(op, target) == pytest.approx(expected, rel=1e-12)
+    row = price_op(op, target)
+    assert row.utilization == pytest.approx(5 * 9 * 12 * 20 / (expected * 64))
+    assert (row.macs, row.weight_bytes, row.sram_bytes) == (5 * 9 * 12 * 20, 0, 5 * 9 * 12 + 5 * 12 * 20 + 5 * 9 * 20)
+    assert cycles(op._replace(activation_bits=16), target) == pytest.approx(4 * expected)  # both operands are wide
+
+
+def test_kinds_without_macs() -> None:
+    builder = GraphBuilder((20, 6, 6))
+    builder.resize("nearest", builder.input, (12, 12), "nearest")
+    builder.resize("bilinear", builder.input, (12, 12), "bilinear")
+    builder.concat("concat", [builder.input, builder.input, builder.input])
+    builder.softmax("softmax", builder.input)
+    # out: 20 · 144 elements read once or four times; 3 · 720 copied; 720 in three passes
+    expected = {"nearest": 2880 / 4, "bilinear": 4 * 2880 / 4, "concat": 2160 / 4, "softmax": 3 * 720 / 4}
+    assert {op.name: cycles(op, TOY) for op in builder.graph().ops} == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_opaque_operator_has_no_price() -> None:
+    builder = GraphBuilder((20, 6, 6))
+    builder.opaque("norm", [builder.input], "aten.native_layer_norm", (20, 6, 6))
+    cost = estimate(builder.graph(), TOY)
+    assert (cost.unpriced, cost.latency_s) == (("norm (opaque:aten.native_layer_norm)",), 0)
 
 
 def test_a_pooling_reads_its_windows() -> None:

@@ -42,6 +42,21 @@ def test_addition_sums_and_takes_the_larger_peak() -> None:
     assert expected == ONE + TWO
 
 
+def test_what_is_extrapolated_is_named_by_both_parts() -> None:
+    far, near = dataclasses.replace(ONE, extrapolated=("stem", "conv")), dataclasses.replace(TWO, extrapolated=("fc",))
+    assert (far + near).extrapolated == ("stem", "conv", "fc")
+    assert (far + TWO).extrapolated == (TWO + far).extrapolated == ("stem", "conv")
+    assert dataclasses.replace(far + near, extrapolated=()) == ONE + TWO
+    assert far != ONE
+
+
+def test_json_names_what_is_extrapolated_only_where_something_is() -> None:
+    assert "extrapolated" not in ONE.to_json()
+    assert dataclasses.replace(ONE, extrapolated=("stem",)).to_json() == {**ONE.to_json(), "extrapolated": ["stem"]}
+    assert Cost.from_json(ONE.to_json()).extrapolated == ()  # as older files have it
+    assert "extrapolated" not in Cost.fields()
+
+
 def test_zero_changes_nothing() -> None:
     assert Cost.zero() + ONE == ONE + Cost.zero() == ONE
     assert sum([ONE, TWO], Cost.zero()) == ONE + TWO
@@ -64,7 +79,8 @@ def test_fields_are_the_numbers() -> None:
 
 
 def test_json_round_trip_is_exact() -> None:
-    for cost in (Cost.zero(), ONE, estimate(bottleneck(24, 56, 6, fused=False), load_target("edge-npu"))):
+    named = dataclasses.replace(ONE, extrapolated=("conv", "fc"))
+    for cost in (Cost.zero(), ONE, named, estimate(bottleneck(24, 56, 6, fused=False), load_target("edge-npu"))):
         assert Cost.from_json(json.loads(json.dumps(cost.to_json()))) == cost
 
 

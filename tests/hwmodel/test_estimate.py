@@ -11,8 +11,13 @@ from dataclasses import replace
 import pytest
 
 from accelzoo.hwmodel import Graph, GraphBuilder, UnsupportedOperatorError, estimate, load_target, price_op
+from accelzoo.hwmodel.estimate import live_bytes
+from accelzoo.hwmodel.learned import learned_part, register
+from accelzoo.hwmodel.peak import PeakModel
+from accelzoo.hwmodel.regressor import Regressor
 from tests.checkout import ROOT
 from tests.hwmodel.networks import TOY, bottleneck, mobilenet_v2
+from tests.hwmodel.planted import PRIOR, chain, fitted
 
 FUSES_RELU = replace(TOY, fused_activations=("relu",))
 
@@ -132,3 +137,39 @@ def test_the_same_bits_under_any_hash_seed() -> None:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == expected
+
+
+def test_a_learned_part_has_the_last_word() -> None:
+    graph = chain()
+    analytic = estimate(graph, PRIOR)
+    correction = learned_part(fitted()).price(graph, fitted(), analytic.by_op)
+    cost = estimate(graph, fitted())
+    assert cost.by_op == tuple(correction.rows) != analytic.by_op
+    assert cost.extrapolated == correction.extrapolated
+    assert cost.latency_s == sum_in_order([row.latency_s for row in cost.by_op])
+    assert (cost.macs, cost.weight_bytes, cost.dram_bytes) == (
+        analytic.macs,
+        analytic.weight_bytes,
+        analytic.dram_bytes,
+    )
+    assert analytic.extrapolated == ()
+
+
+def test_strict_refuses_with_a_learned_part_too() -> None:
+    target = replace(fitted(), unsupported=("pool",))
+    with pytest.raises(UnsupportedOperatorError, match=r"'planted' cannot run pool \(pool:avg\)"):
+        estimate(chain(), target, strict=True)
+    assert estimate(chain(), fitted(), strict=True) == estimate(chain(), fitted())
+
+
+def test_live_bytes_are_those_the_tool_places() -> None:
+    graph = chain()
+    assert live_bytes(graph, TOY) == graph.live_bytes()
+    part = learned_part(fitted())
+    assert isinstance(part, Regressor)
+    # A tool that never writes over an input: the addition has three maps of 32 channels, not two.
+    spread = replace(fitted(), learned=register(replace(part, peak=PeakModel(in_place=frozenset()))))
+    add = [op.name for op in graph.ops].index("add")
+    assert (live_bytes(graph, fitted())[add], live_bytes(graph, spread)[add]) == (2 * 32 * 28 * 28, 3 * 32 * 28 * 28)
+    for target in (fitted(), spread):
+        assert estimate(graph, target).peak_activation_bytes == max(live_bytes(graph, target))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from accelzoo.errors import ShapeError
-from accelzoo.hwmodel.ir import INPUT, Graph, GraphBuilder, Op
+from accelzoo.hwmodel.conformance import every_kind
+from accelzoo.hwmodel.ir import INPUT, KINDS, Graph, GraphBuilder, Op
 
 
 def one(make: Callable[[GraphBuilder], str], shape: tuple[int, int, int] = (16, 9, 6)) -> Op:
@@ -39,6 +40,72 @@ def test_linear_and_pool_by_closed_form() -> None:
     assert (pool.out_shape, pool.kernel_size, pool.macs, pool.weight_bytes) == ((16, 1, 1), (9, 6), 0, 0)
     linear = one(lambda g: g.linear("l", g.global_pool("p", INPUT), 10))
     assert (linear.macs, linear.weight_bytes, linear.output_bytes) == (160, 160 + 40, 10)
+
+
+def test_products_of_activations_by_closed_form() -> None:
+    builder = GraphBuilder((3, 7, 5))
+    builder.conv2d("y", INPUT, 3)
+    builder.resize("z", "y", (5, 11))
+    builder.matmul("m", INPUT, "z")
+    op = builder.graph().ops[-1]
+    assert (op.kind, op.out_shape, op.in_shapes) == ("matmul", (3, 7, 11), ((3, 7, 5), (3, 5, 11)))
+    assert (op.macs, op.weight_count, op.weight_bytes) == (3 * 7 * 5 * 11, 0, 0)
+    assert (op.input_bytes, op.output_bytes) == (3 * 7 * 5 + 3 * 5 * 11, 3 * 7 * 11)
+    assert builder.graph().macs == op.macs + 9 * 35
+
+
+@pytest.mark.parametrize(
+    ("make", "out_shape", "kernel_size", "stride", "function"),
+    [
+        (lambda g: g.pool("p", INPUT, 3, 2), (16, 5, 3), (3, 3), (2, 2), "max"),
+        (lambda g: g.pool("p", INPUT, 2, 2, "avg"), (16, 5, 3), (2, 2), (2, 2), "avg"),
+        (lambda g: g.resize("r", INPUT, (18, 13)), (16, 18, 13), (1, 1), (1, 1), "nearest"),
+        (lambda g: g.resize("r", INPUT, (4, 1), "bilinear"), (16, 4, 1), (1, 1), (1, 1), "bilinear"),
+        (lambda g: g.concat("c", [INPUT, g.conv2d("a", INPUT, 3), INPUT]), (35, 9, 6), (1, 1), (1, 1), ""),
+        (lambda g: g.concat("c", [INPUT]), (16, 9, 6), (1, 1), (1, 1), ""),
+        (lambda g: g.softmax("s", INPUT), (16, 9, 6), (1, 1), (1, 1), ""),
+        (lambda g: g.opaque("o", [INPUT], "aten.roll", (6, 9, 16)), (6, 9, 16), (1, 1), (1, 1), "aten.roll"),
+    ],
+)
+def test_kinds_without_weights(
+    make: Callable[[GraphBuilder], str],
+    out_shape: tuple[int, int, int],
+    kernel_size: tuple[int, int],
+    stride: tuple[int, int],
+    function: str,
+) -> None:
+    op = one(make)
+    assert (op.out_shape, op.kernel_size, op.stride, op.function) == (out_shape, kernel_size, stride, function)
+    assert (op.macs, op.weight_bytes) == (0, 0)
+
+
+def test_every_kind_survives_json() -> None:
+    graph = every_kind()
+    assert {op.kind for op in graph.ops} == set(KINDS)
+    assert Graph.from_json(json.loads(json.dumps(graph.to_json()))) == graph
+
+
+def test_an_operator_may_read_a_view() -> None:
+    made = GOOD._replace(kernel_size=(3, 3))
+    reader = Op("b", "linear", ("a",), ((128, 1, 1),), (10, 1, 1))  # flattened
+    half = Op("c", "conv2d", ("a",), ((4, 4, 4),), (2, 4, 4))  # the first four channels
+    graph = Graph([made, reader, half], (3, 4, 4))
+    assert graph.live_bytes() == (48 + 128, 128 + 10, 128 + 32)
+    assert half.input_bytes == 64
+
+
+@pytest.mark.parametrize("padding", range(4))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(("kernel_size", "dilation"), [(1, 1), (2, 1), (3, 1), (4, 1), (3, 2)])
+def test_maps_of_any_padding_below_the_window_fit(kernel_size: int, dilation: int, stride: int, padding: int) -> None:
+    window = dilation * (kernel_size - 1) + 1
+    size = (9 + 2 * padding - window) // stride + 1
+    window_fields: dict[str, Any] = {"kernel_size": (kernel_size, 1), "stride": (stride, 1), "dilation": (dilation, 1)}
+    op = Op("a", "conv2d", (INPUT,), ((3, 9, 1),), (8, size, 1), **window_fields)
+    if padding < window:
+        assert Graph([op], (3, 9, 1)).ops == (op,)
+    with pytest.raises(ShapeError, match="conv2d cannot make"):
+        Graph([op._replace(out_shape=(8, (9 + 2 * window - 2 - window) // stride + 2, 1))], (3, 9, 1))
 
 
 @pytest.mark.parametrize(("weight_bits", "activation_bits"), [(4, 8), (8, 16), (3, 5)])
@@ -154,6 +221,17 @@ GOOD = Op("a", "conv2d", (INPUT,), ((3, 4, 4),), (8, 4, 4))
         ([GOOD._replace(kind="activation")], "activation cannot make"),
         ([GOOD._replace(kind="pool", out_shape=(2, 1, 1))], "pool cannot make"),
         ([GOOD._replace(out_shape=(0, 4, 4))], "must be positive"),
+        ([GOOD._replace(in_shapes=((0, 4, 4),))], r"as \(0, 4, 4\), but it is \(3, 4, 4\)"),
+        ([GOOD._replace(kind="pool", out_shape=(3, 4, 4), function="sum")], "unknown function 'sum' of pool"),
+        ([GOOD._replace(kind="resize", out_shape=(3, 8, 8), function="linear")], "did you mean 'bilinear'"),
+        ([GOOD._replace(kind="resize", function="nearest")], "resize cannot make"),
+        ([GOOD._replace(kind="softmax")], "softmax cannot make"),
+        ([GOOD._replace(kind="opaque")], "opaque cannot make"),
+        ([GOOD._replace(kind="matmul")], "matmul takes 2 inputs, got 1"),
+        ([Op("m", "matmul", (INPUT, INPUT), ((3, 2, 8), (3, 4, 4)), (3, 2, 4))], "matmul cannot make"),
+        ([Op("m", "matmul", (INPUT, INPUT), ((3, 4, 4), (3, 4, 4)), (3, 4, 5))], "matmul cannot make"),
+        ([Op("c", "concat", (INPUT, INPUT), ((3, 4, 4), (3, 4, 4)), (7, 4, 4))], "concat cannot make"),
+        ([Op("c", "concat", (INPUT, INPUT), ((3, 4, 4), (3, 4, 2)), (6, 4, 4))], "concat cannot make"),
         ([GOOD, Op("m", "mul", ("a", INPUT), ((8, 4, 4), (3, 4, 4)), (8, 4, 4))], "mul cannot make"),
     ],
 )
@@ -172,6 +250,16 @@ def test_a_graph_that_does_not_fit_is_refused(ops: list[Op], message: str) -> No
         (lambda g: g.linear("l", INPUT, 8), "l: a linear layer needs a pooled input, got a map of 9x6"),
         (lambda g: g.linear("l", g.global_pool("p", INPUT), 0), r"l: out_features \(=0\)"),
         (lambda g: g.activation("a", INPUT, "rellu"), "a: unknown activation 'rellu'; did you mean 'relu'"),
+        (lambda g: g.pool("p", INPUT, 3, 2, "maxx"), "p: unknown pooling 'maxx'; did you mean 'max'"),
+        (lambda g: g.pool("p", INPUT, 3, 0), r"p: kernel_size \(=3\) and stride \(=0\)"),
+        (lambda g: g.resize("r", INPUT, (4, 4), "cubic"), "r: unknown resizing 'cubic'"),
+        (lambda g: g.resize("r", INPUT, (4, 0)), r"r: size \(4, 0\) must be positive"),
+        (lambda g: g.concat("c", []), "c: can only concatenate maps of equal height and width, got nothing"),
+        (lambda g: g.concat("c", [INPUT, g.global_pool("p", INPUT)]), r"got \(16, 9, 6\), \(16, 1, 1\)"),
+        (lambda g: g.matmul("m", INPUT, INPUT), r"m: cannot multiply .* \(16, 9, 6\) by \(16, 9, 6\)"),
+        (lambda g: g.opaque("o", [], "aten.roll", (1, 1, 1)), "o: needs inputs"),
+        (lambda g: g.opaque("o", [INPUT], "", (1, 1, 1)), "a function"),
+        (lambda g: g.opaque("o", ["inptu"], "aten.roll", (1, 1, 1)), "did you mean 'input'"),
         (lambda g: g.add("s", INPUT, g.conv2d("c", INPUT, 8)), r"s: cannot add \(16, 9, 6\) and \(8, 9, 6\)"),
         (lambda g: g.mul("m", INPUT, g.conv2d("c", INPUT, 8)), r"m: cannot scale \(16, 9, 6\) by \(8, 9, 6\)"),
     ],

@@ -18,6 +18,7 @@ from accelzoo.recipes import cli
 from accelzoo.recipes.commands import VERBS, load_command
 from tests.checkout import ROOT
 from tests.recipes.calls import Capture, failure, run
+from tests.recipes.timing_table import write_example
 
 pytestmark = pytest.mark.usefixtures("own_places")
 MODEL = "mobilenetv2_100"
@@ -47,6 +48,8 @@ def test_examples_in_the_help_print_what_it_shows(verb: str, capsys: Capture, tm
     release = example_release(Path("tiny-release"))
     if verb == "pull":
         run(capsys, "publish", str(release.folder), "zoo/tiny-net", "--tag", "v1")
+    if verb == "calibrate":
+        write_example()
     examples = steps(EXAMPLES[verb])
     assert examples
     for command, want in examples:
@@ -79,7 +82,10 @@ def test_version(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no verb given (allowed: ls, show, cost, run, publish, pull)"),
+        (
+            [],
+            "no verb given (allowed: ls, show, cost, measure, fit, calibrate, validate, run, publish, pull)",
+        ),
         (["csot"], "unknown verb 'csot'; did you mean 'cost'?"),
         (["--verbose"], "unknown verb '--verbose'"),
         (["ls", "model"], "unknown kind 'model'; did you mean 'models'?"),
@@ -143,7 +149,9 @@ def program(*arguments: str) -> list[str]:
 
 def test_module_runs_and_exits_with_the_code() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(program("ls", "targets", "x*"), env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        program("ls", "targets", "none*"), env=environment, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "no targets\n", "")
     done = subprocess.run(program("show", "x"), env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

@@ -77,6 +77,23 @@ def test_show_target_prints_its_file(name: str, capsys: Capture) -> None:
     assert (data["clock_hz"], data["digest"]) == (load_target(name).clock_hz, load_target(name).digest())
 
 
+def test_show_target_takes_a_file(capsys: Capture) -> None:
+    text = (
+        (ROOT / "hwmodel" / "targets" / "edge-npu.yaml")
+        .read_text(encoding="utf-8")
+        .replace("name: edge-npu", "name: mine")
+    )
+    Path("some.yaml").write_text(text, encoding="utf-8")
+    shown = run(capsys, "show", "some.yaml")
+    assert shown.splitlines()[0].split() == ["target", "mine"]
+    assert text.rstrip() in shown
+    Path("some.yaml").write_text("name: mine\nclock_hz: 1e9\n", encoding="utf-8")
+    assert "missing required keys" in failure(capsys, "show", "some.yaml")
+    assert "macs_per_cycle" in failure(capsys, "show", "some.yaml")
+    Path("some.yaml").write_text("- clock_hz\n", encoding="utf-8")
+    assert "some.yaml" in failure(capsys, "show", "some.yaml")
+
+
 @pytest.mark.parametrize("name", list_recipes())
 def test_show_recipe_prints_a_file_to_copy(name: str, capsys: Capture) -> None:
     assert run(capsys, "show", name).rstrip() == recipe_path(name).read_text(encoding="utf-8").rstrip()
@@ -173,6 +190,49 @@ def test_cost_warns_of_operators_without_a_price(capsys: Capture) -> None:
     shown = capsys.readouterr()
     assert len(json.loads(shown.out)["cost"]["unpriced"]) == 35
     assert "accelzoo: warning: " in shown.err
+
+
+def test_cost_warns_of_operators_far_from_all_that_was_measured(capsys: Capture) -> None:
+    assert cli.main(["cost", MODEL, "--target", "ethos-u55-256"]) == 0
+    assert capsys.readouterr().err == ""
+    assert cli.main(["cost", MODEL, "--target", "ethos-u55-256", "input_size=[3,1024,1024]"]) == 0
+    warning = capsys.readouterr().err
+    assert "far from everything ethos-u55-256 was fitted to" in warning
+    assert "conv_stem" in warning
+
+
+def test_cost_of_a_model_of_timms(capsys: Capture) -> None:
+    ours, theirs = (run_json(capsys, "cost", name, "--target", "edge-npu") for name in (MODEL, f"timm:{MODEL}"))
+    assert theirs["cost"] == ours["cost"]
+    assert (theirs["model"], theirs["arch_digest"]) == (f"timm:{MODEL}", None)
+    text = run(
+        capsys, "cost", "timm:resnet18", "--target", "edge-npu", "input_size=[64, 32]", "num_classes=7", "--by-op"
+    )
+    assert "timm:resnet18 on edge-npu (batch 1, input 3x64x32), input_size=[64, 32], num_classes=7" in text
+    # 8 x 4 positions at the stride of 8; 128 · 128 weights of a 3x3 kernel
+    assert "layer2.0.conv2                conv2d+relu" not in text  # the sum comes in between
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("layer2.0.conv2")]
+    assert row[1:4] == ["conv2d", "128x8x4", f"{128 * 128 * 9 * 32 / 1e6:.3f}"]
+
+
+def test_cost_lists_what_could_not_be_mapped_by_kind(capsys: Capture) -> None:
+    arguments = ("cost", "timm:convnext_atto", "--target", "camera-npu", "input_size=64")
+    assert cli.main([*arguments, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "no kind of operator stands for 17 operators (17 aten.native_layer_norm; the first is stem.1)" in shown.err
+    assert sum("(opaque:" in entry for entry in json.loads(shown.out)["cost"]["unpriced"]) == 17
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["timm:resnet81"], "unknown timm model 'resnet81'; did you mean 'resnet18'?"),
+        (["timm:resnet18", "width_multiplier=2"], "timm:resnet18: unknown override 'width_multiplier'"),
+        (["timm:resnet18", "in_chans=0"], "in_chans: expected an integer of at least 1, got 0"),
+    ],
+)
+def test_cost_of_a_model_that_timm_has_not(arguments: list[str], message: str, capsys: Capture) -> None:
+    assert message in failure(capsys, "cost", *arguments, "--target", "edge-npu")
 
 
 def test_cost_on_a_target_of_ones_own(capsys: Capture) -> None:
