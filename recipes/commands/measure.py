@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelzoo.errors import DataError
 from accelzoo.recipes import output
+from accelzoo.recipes.arguments import natural, positive
 
 if TYPE_CHECKING:
     from accelzoo.hwmodel.measurement import Measurement
@@ -37,12 +38,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument("--oracle", metavar="O", required=True, help="the way to measure, such as ethos-u or torch-cpu")
     parser.add_argument("--target", metavar="T", required=True, help="what to measure on, such as ethos-u55-256")
-    parser.add_argument("--samples", metavar="N", type=_positive, required=True, help="how many samples to draw")
+    parser.add_argument("--samples", metavar="N", type=positive, required=True, help="how many samples to draw")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="a .jsonl or .jsonl.xz file")
     parser.add_argument("--kind", metavar="K", default="network", help="op, block or network (default: network)")
-    parser.add_argument("--seed", metavar="S", type=_natural, default=0, help="seed of the samples (default: 0)")
+    parser.add_argument("--seed", metavar="S", type=natural, default=0, help="seed of the samples (default: 0)")
     parser.add_argument(
-        "--workers", metavar="W", type=_positive, default=1, help="processes, for oracles that calculate (default: 1)"
+        "--workers", metavar="W", type=positive, default=1, help="processes, for oracles that calculate (default: 1)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with the unit in each field's name")
 
@@ -177,17 +178,3 @@ def _text(summary: dict[str, Any]) -> str:
     if len(entries) > SHOWN_REASONS:
         lines.append(f"… and {len(entries) - SHOWN_REASONS} other reasons (see the file)")
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _natural(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise ArgumentTypeError(f"must be a whole number, at least {least}, got {text!r}")
-    return int(text)
