@@ -21,6 +21,7 @@ from accelzoo.hwmodel.measurements import (
     sample_to_json,
     spell,
 )
+from accelzoo.locks import try_lock
 
 XZ_SUFFIX = ".xz"
 
@@ -57,7 +58,8 @@ class MeasurementLog:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._file = os.open(self.path, flags, 0o644)
         try:
-            _lock(self._file, self.path)
+            if not try_lock(self._file):
+                raise DataError(f"{self.path}: another process is writing these measurements")
             self._continue(header_to_json(provenance, sampling))
         except BaseException:
             os.close(self._file)
@@ -185,15 +187,3 @@ def unpack(packed: Path, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(lzma.decompress(packed.read_bytes()))
     os.replace(part, path)
-
-
-def _lock(file: int, path: Path) -> None:
-    """Locks an open file until it is closed or its process dies; on systems without `flock` it does nothing."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise DataError(f"{path}: another process is writing these measurements") from error

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from accelzoo.errors import TraceError
+from accelzoo.locks import try_lock
 from accelzoo.search.record import Record
 
 SCHEMA = 1
@@ -146,7 +147,8 @@ class TraceWriter:
         self._previous = GENESIS
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
         try:
-            _lock(self._file, path)
+            if not try_lock(self._file):
+                raise TraceError(f"{path}: another process is writing this trace")
         except TraceError:
             os.close(self._file)
             raise
@@ -208,18 +210,6 @@ class TraceWriter:
     def _sync(self) -> None:
         os.fsync(self._file)
         self._synced_at = time.monotonic()
-
-
-def _lock(file: int, path: Path) -> None:
-    """Locks an open file until it is closed or its process dies; on systems without `flock` it does nothing."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise TraceError(f"{path}: another process is writing this trace") from error
 
 
 def _sync_folder(folder: Path) -> None:

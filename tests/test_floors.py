@@ -50,7 +50,7 @@ FLOORS = {
         2,
     ),
     "accelzoo.hwmodel": 1,
-    **dict.fromkeys(("accelzoo.config", "accelzoo.draw", "accelzoo.errors", "accelzoo.lazy"), 0),
+    **dict.fromkeys(("accelzoo.config", "accelzoo.draw", "accelzoo.errors", "accelzoo.lazy", "accelzoo.locks"), 0),
 }
 PUBLIC_PAGE = "accelzoo"  # floor 2 itself, but no prefix: `accelzoo.new_file` must be placed above
 PUBLIC_PAGE_FLOOR = 2
@@ -64,6 +64,7 @@ LIGHT_AT_IMPORT = {
     "accelzoo.draw": {"numpy"},
     "accelzoo.errors": set[str](),
     "accelzoo.lazy": set[str](),
+    "accelzoo.locks": set[str](),
 }
 NEVER_IN_HWMODEL = {"torch", "timm", "torchvision"}
 MEASURES_TORCH = "accelzoo.hwmodel.oracles.torch_device"  # the one that may, though never at import time
