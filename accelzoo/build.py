@@ -1,100 +1,72 @@
-"""Arch → torch.nn.Module, laid out and named as timm's EfficientNet-type networks are."""
+"""Arch → torch.nn.Module with freshly drawn weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import nn
 
 from accelzoo import modules
 from accelzoo.arch import Arch
+from accelzoo.classifier import AccelNet, classification_head
 from accelzoo.heads import ClassificationHead
+from accelzoo.trunk import Trunk, set_norm_eps
+
+__all__ = ["AccelNet", "DenseNet", "Trunk", "build", "build_classifier", "classification_head", "set_norm_eps"]
 
 
-class AccelNet(nn.Module):
-    """The module of an architecture: `(batch, channels, height, width)` images → `(batch, num_classes)` logits."""
+class DenseNet(Trunk):
+    """A trunk with a head that reads several feature maps: detection, segmentation, sequences.
 
-    conv_head: nn.Module  # only where the head has a hidden width
-    bn2: nn.Module
-    global_pool: nn.Module
-    classifier: nn.Module
-    pretrained_cfg: dict[str, Any]  # only with a release's weights: how to prepare images
-    class_names: tuple[str, ...]
+    `forward` returns what the head does.
+    """
 
     def __init__(self, arch: Arch) -> None:
-        super().__init__()
-        self.arch = arch
-        self._add_stem(arch)
-        self._add_stages(arch)
-        self._add_head(arch)
+        super().__init__(arch)
+        levels = arch.feature_levels()
+        self._strides = {level.group: level.stride for level in levels}
+        self.head = arch.head.build({level.stride: level.channels for level in levels})
+        self.num_classes = arch.head.num_classes
+        set_norm_eps(self, arch.norm_eps)
 
-    def _add_stem(self, arch: Arch) -> None:
-        conv, norm = arch.stem.layers()
-        self.conv_stem = conv.build(arch.input_size[0])
-        self.bn1 = norm.build(conv.out_channels)
-
-    def _add_stages(self, arch: Arch) -> None:
-        channels = arch.stem.out_channels
-        stages = []
-        for stage in arch.stages:
-            blocks = []
-            for block in stage.blocks():
-                blocks.append(block.build(channels))
-                channels = block.out_channels
-            stages.append(nn.Sequential(*blocks))
-        self.blocks = nn.Sequential(*stages)
-
-    def _add_head(self, arch: Arch) -> None:
-        head = classification_head(arch)
-        channels = arch.stages[-1].block.out_channels
-        self.num_classes = head.num_classes
-        self.num_features = self.head_hidden_size = head.features(channels)
-        self.drop_rate = head.drop_rate
-        for name, module in head.build(channels).items():
-            self.add_module(name, module)
-
-    def get_classifier(self) -> nn.Module:
-        """The last layer."""
-        return self.classifier
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replaces the last layer by a fresh one for `num_classes`; 0 removes it."""
-        self.num_classes = num_classes
-        self.classifier = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-
-    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Maps images to the feature map `(batch, num_features, height, width)` before the pool."""
-        x = self.blocks(self.bn1(self.conv_stem(x)))
-        if hasattr(self, "conv_head"):
-            x = self.bn2(self.conv_head(x))
-        return x
-
-    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """Pools a feature map and classifies it; `pre_logits` stops before the classifier."""
-        x = self.global_pool(x)
-        if self.drop_rate:
-            x = nn.functional.dropout(x, self.drop_rate, self.training)
-        return x if pre_logits else self.classifier(x)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Classifies images."""
-        return self.forward_head(self.forward_features(x))
+    def forward(self, x: torch.Tensor) -> Any:
+        """Maps images `(batch, channels, height, width)` to the head's outputs."""
+        maps = self.forward_groups(x, self._strides)
+        return self.head({self._strides[group]: value for group, value in maps.items()})
 
 
-def classification_head(arch: Arch) -> ClassificationHead:
-    """The architecture's head, which must be one for classification.
+def build(arch: Arch, generator: torch.Generator | None = None) -> Trunk:
+    """Builds `arch` with weights drawn from `generator` (torch's default generator when None).
+
+    Returns:
+        An `AccelNet` if the head classifies, otherwise a `DenseNet`.
+    """
+    if isinstance(arch.head, ClassificationHead):
+        return build_classifier(arch, generator)
+    model = DenseNet(arch)
+    modules.init_weights(model, generator)
+    return model
+
+
+def build_classifier(
+    arch: Arch,
+    generator: torch.Generator | None = None,
+    *,
+    global_pool: str = "avg",
+    output_stride: int | None = None,
+) -> AccelNet:
+    """Builds an architecture whose head classifies, as `build` does.
+
+    Args:
+        arch: The architecture.
+        generator: Draws the weights; torch's default generator when None.
+        global_pool: timm's name of the pool before the classifier (`avg`, `max`, `avgmax`, `catavgmax`, empty: none).
+        output_stride: Limit of the last map's stride; see `Trunk`.
 
     Raises:
         TypeError: If it is another kind of head.
+        ValueError: If `output_stride` does not fit the architecture.
     """
-    if not isinstance(arch.head, ClassificationHead):
-        raise TypeError(f"AccelNet classifies; it cannot carry a {type(arch.head).__name__}")
-    return arch.head
-
-
-def build(arch: Arch, generator: torch.Generator | None = None) -> AccelNet:
-    """Builds `arch` with weights drawn from `generator` (torch's default generator when None)."""
-    model = AccelNet(arch)
+    model = AccelNet(arch, global_pool, output_stride)
     modules.init_weights(model, generator)
     return model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class AccelzooError(Exception):
@@ -38,6 +38,10 @@ class ReleaseError(AccelzooError):
     """A damaged, missing or conflicting release."""
 
 
+class ExportError(AccelzooError):
+    """A network that cannot be written in another format, or whose copy would compute something else."""
+
+
 class TraceError(AccelzooError):
     """A search trace that does not verify or does not belong to this run."""
 
@@ -66,3 +70,13 @@ def unknown_name(what: str, name: str, allowed: Iterable[str]) -> UnknownNameErr
     known = sorted(allowed)
     listing = ", ".join(known) if len(known) <= 12 else ", ".join(known[:12]) + f", … ({len(known)} in all)"
     return UnknownNameError(f"unknown {what} {name!r}{suggestion(name, known) or '.'} Known: {listing or 'none'}.")
+
+
+def check_one_of(what: str, value: str, allowed: Collection[str]) -> None:
+    """Refuses a value that is none of the allowed ones.
+
+    Raises:
+        ValueError: Naming the value, the nearest allowed one and all of them.
+    """
+    if value not in allowed:
+        raise ValueError(f"unknown {what} {value!r}{suggestion(value, allowed)}; allowed: {', '.join(allowed)}")

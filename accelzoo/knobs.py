@@ -10,12 +10,10 @@ are left out, and their knobs are inactive.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,39 +21,28 @@ import numpy as np
 
 from accelzoo import config, draw
 from accelzoo.arch import Arch, Stage
-from accelzoo.blocks import ConvBnAct, block_kinds
-from accelzoo.errors import AccelzooError, ConfigError, ShapeError
+from accelzoo.blocks import Block, ConvBnAct
+from accelzoo.errors import AccelzooError, ConfigError, ShapeError, suggestion
 from accelzoo.heads import Head
 from accelzoo.stem import Stem
+from accelzoo.templates import (
+    Choice,
+    KeyPath,
+    Picker,
+    at,
+    choice,
+    choices,
+    fill,
+    path_text,
+    read_choices,
+    to_plain,
+)
 
-KeyPath = tuple[str | int, ...]
-"""The keys and list indices that lead from the root of a template to something in it."""
+__all__ = ["Choice", "Genome", "Knob", "Space", "choice"]
 
 Genome = tuple[int, ...]
-Picker = Callable[[KeyPath, tuple[Any, ...]], Any]
-"""Picks the value of the knob at a path from the knob's values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The values that one knob may take, in order.
-
-    Raises:
-        ValueError: If there are none, or one stands twice.
-    """
-
-    values: tuple[Any, ...]
-
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise ValueError("a choice needs at least one value")
-        if any(value in self.values[:index] for index, value in enumerate(self.values)):
-            raise ValueError(f"a choice must not repeat a value: {list(self.values)}")
-
-
-def choice(*values: Any) -> Choice:
-    """Makes a `Choice` of its arguments."""
-    return Choice(values)
+MOST_TRIED = 1 << 18
+"""Above so many settings of one part's knobs, no one looks for the one that makes a given part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +55,7 @@ class Knob:
     @property
     def name(self) -> str:
         """The path as text: `stages[2].kernel_size`."""
-        return _path_text(self.path)
+        return path_text(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +82,7 @@ _PARTS: Mapping[str, Any] = {
     "stem": Stem,
     "stages": tuple[Stage, ...],
     "head": Head,
+    "norm_eps": float,
 }
 
 
@@ -113,7 +101,7 @@ class Space:
     def __init__(self, name: str, template: Mapping[str, Any]) -> None:
         self.name = name
         self.template = template
-        self.knobs = tuple(Knob(path, leaf.values) for path, leaf in _choices(template, ()))
+        self.knobs = tuple(Knob(path, leaf.values) for path, leaf in choices(template, ()))
         self._index = {knob.path: index for index, knob in enumerate(self.knobs)}
 
     @classmethod
@@ -125,7 +113,7 @@ class Space:
         """
         node = config.load(source)
         node.plain()  # reports what parsing found, such as duplicate keys
-        template = _read_choices(node, node.value, ())
+        template = read_choices(node, node.value, ())
         space = cls(name or (source.stem if isinstance(source, Path) else "space"), template)
         space.validate()
         return space
@@ -148,7 +136,7 @@ class Space:
 
     def to_config(self) -> dict[str, Any]:
         """Plain data that `from_config` reads back."""
-        plain: dict[str, Any] = _to_plain(self.template)
+        plain: dict[str, Any] = to_plain(self.template)
         return plain
 
     def sample(self, rng: np.random.Generator) -> Arch:
@@ -166,40 +154,96 @@ class Space:
             ConfigError: If the genome has the wrong length, an index is out of range, or a value does not fit.
         """
         self._check(genome)
-        filled = _fill(self.template, (), lambda path, values: values[int(genome[self._index[path]])])
+        filled = fill(self.template, (), lambda path, values: values[int(genome[self._index[path]])])
         return config.read(_Filled, filled).scaled()
 
-    def canonical(self, genome: Sequence[int]) -> Genome:
-        """Returns the genome with its inactive knobs at their first value."""
+    def fix(self, values: Mapping[str, Any]) -> Arch:
+        """Returns the architecture with every knob set by name, in its normal form (`Arch.normal`).
+
+        Args:
+            values: Knob's name (`stages[2].kernel_size`) → value; inactive knobs may be left out. `values` gives them.
+
+        Raises:
+            ConfigError: All names that are unknown or missing and all values that a knob does not have.
+        """
+        known = {knob.name: (index, knob.values) for index, knob in enumerate(self.knobs)}
+        genome = [0] * len(self.knobs)
+        faults = [f"no knob is called {name!r}{suggestion(name, known)}" for name in values if name not in known]
+        for name, (index, allowed) in known.items():
+            if name in values and values[name] in allowed:
+                genome[index] = allowed.index(values[name])
+            elif name in values:
+                faults.append(f"knob {name}: {values[name]!r} is none of {list(allowed)}")
+        missing = {path_text(path) for path in self._active(genome)} - set(values)
+        faults += [f"knob {name}: no value is given" for name in known if name in missing]
+        if faults:
+            raise ConfigError([f"space {self.name!r}: {fault}" for fault in faults])
+        return self.decode(genome).normal()
+
+    def values(self, genome: Sequence[int]) -> dict[str, Any]:
+        """Value of every active knob by its name."""
         self._check(genome)
+        active = self._active(genome)
+        pairs = zip(self.knobs, genome, strict=True)
+        return {knob.name: knob.values[int(index)] for knob, index in pairs if knob.path in active}
+
+    def _active(self, genome: Sequence[int]) -> set[KeyPath]:
+        """Paths of the knobs that make a difference under a genome."""
         active: set[KeyPath] = set()
 
         def pick(path: KeyPath, values: tuple[Any, ...]) -> Any:
             active.add(path)
             return values[int(genome[self._index[path]])]
 
-        _fill(self.template, (), pick)
+        fill(self.template, (), pick)
+        return active
+
+    def canonical(self, genome: Sequence[int]) -> Genome:
+        """Returns the genome with its inactive knobs at their first value."""
+        self._check(genome)
+        active = self._active(genome)
         return tuple(int(g) if k.path in active else 0 for g, k in zip(genome, self.knobs, strict=True))
 
     def encode(self, arch: Arch) -> Genome:
         """Returns a canonical genome that decodes to `arch`: of each scale and each part, the first that fits.
+
+        Where stages of the template continue others and `arch` is divided otherwise, each of them takes one block of
+        it and the last what remains; what the genome decodes to then has the same normal form as `arch`.
 
         Raises:
             AccelzooError: If `arch` is not in the space; the message names the part that no choice makes.
         """
         reasons = []
         scale_knobs = [index for index, knob in enumerate(self.knobs) if knob.path[0] in _SCALES]
-        for scale_genome in self._assignments(scale_knobs):
-            genome = dict(scale_genome)
-            for path, wanted in _parts_of(arch, self.template):
-                found = self._match(path, wanted, scale_genome)
-                if found is None:
-                    reasons.append(f"no choice makes {_path_text(path)} = {config.canonical_json(wanted)}")
-                    break
-                genome |= found
-            else:
-                return self.canonical([genome.get(index, 0) for index in range(len(self.knobs))])
+        for parts in self._divisions(arch):
+            for scale_genome in self._assignments(scale_knobs):
+                genome = dict(scale_genome)
+                for path, wanted in parts:
+                    found = self._match(path, wanted, scale_genome)
+                    if found is None:
+                        made = "one that is left out" if wanted is None else config.canonical_json(wanted)
+                        reasons.append(f"no choice makes {path_text(path)} = {made}")
+                        break
+                    genome |= found
+                else:
+                    return self.canonical([genome.get(index, 0) for index in range(len(self.knobs))])
         raise AccelzooError(f"the architecture is not in space {self.name!r}: {reasons[0]}")
+
+    def _divisions(self, arch: Arch) -> Iterator[list[tuple[KeyPath, Any]]]:
+        """Yields the ways to divide an architecture into parts that can be matched one by one, each with its path."""
+        whole = [(("stages",), arch.stages)]
+        template = self.template.get("stages")
+        ways: list[list[tuple[Any, Any]]] = []
+        if isinstance(template, list | tuple):
+            continues = [isinstance(stage, Mapping) and bool(stage.get("continued")) for stage in template]
+            equal = continues == [stage.continued for stage in arch.stages]
+            divided: list[Sequence[Stage | None]] = [arch.stages] if equal else []
+            if any(continues) and (laid_out := _laid_out(arch, continues)) not in divided:
+                divided.append(laid_out)
+            ways = [[(("stages", index), stage) for index, stage in enumerate(way)] for way in divided if way]
+        for stages in ways or [whole]:
+            head = [(("input_size",), arch.input_size), (("stem",), arch.stem)]
+            yield [*head, *stages, (("head",), arch.head), (("norm_eps",), arch.norm_eps)]
 
     def validate(self) -> None:
         """Decodes and lowers every value of every knob once, the others at their first value.
@@ -240,14 +284,16 @@ class Space:
         def pick(at: KeyPath, values: tuple[Any, ...]) -> Any:
             return values[genome[self._index[at]]]
 
+        if math.prod(self.sizes[index] for index in inside) > MOST_TRIED:
+            return None
         for part_genome in self._assignments(inside):
             genome = {**scale_genome, **part_genome}
-            scales = {key: _fill(self.template[key], (key,), pick) for key in _SCALES if key in self.template}
+            scales = {key: fill(self.template[key], (key,), pick) for key in _SCALES if key in self.template}
             try:
                 part = self._read_part(path, pick)
             except ConfigError:
                 continue  # these values do not go together, so they make nothing
-            if _scaled_part(path, part, scales) == wanted:
+            if part.repeats == 0 if wanted is None else _scaled_part(path, part, scales) == wanted:
                 return part_genome
         return None
 
@@ -255,7 +301,7 @@ class Space:
         key = path[0]
         if key not in self.template:
             return getattr(_PROBE, str(key))
-        filled = _fill(_at(self.template, path), path, pick)
+        filled = fill(at(self.template, path), path, pick)
         return config.read(Stage if len(path) > 1 else _PARTS[str(key)], config.Node(filled))
 
     def _check(self, genome: Sequence[int]) -> None:
@@ -273,118 +319,33 @@ _PROBE = Arch(stem=Stem(out_channels=8), stages=(Stage(block=ConvBnAct(out_chann
 def _scaled_part(path: KeyPath, part: Any, scales: Mapping[str, Any]) -> Any:
     """Scales one part alone, as the whole architecture would be."""
     key, one_stage = str(path[0]), len(path) > 1
-    changes: dict[str, Any] = {key: (part,) if one_stage else part}
+    changes: dict[str, Any] = {key: (*_PROBE.stages, part) if one_stage else part}
     scaled = getattr(replace(_PROBE, **changes).scaled(**scales), key)
-    return scaled[0] if one_stage else scaled
+    return scaled[-1] if one_stage else scaled
 
 
-def _parts_of(arch: Arch, template: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
-    """Yields the parts of an architecture that can be matched one by one, each with its path."""
-    yield ("input_size",), arch.input_size
-    yield ("stem",), arch.stem
-    stages = template.get("stages")
-    if isinstance(stages, list | tuple) and len(stages) == len(arch.stages):
-        for index, stage in enumerate(arch.stages):
-            yield ("stages", index), stage
-    else:
-        yield ("stages",), arch.stages
-    yield ("head",), arch.head
+def _laid_out(arch: Arch, continues: Sequence[bool]) -> tuple[Stage | None, ...]:
+    """Divides an architecture into stages as a template does; None stands for a stage that is left out.
 
+    Where stages continue others, each takes one block as long as there are some, and the last all that remain.
 
-def _fill(node: Any, path: KeyPath, pick: Picker) -> Any:
-    """Returns the template with every choice replaced by `pick(path, values)`; inapplicable fields are left out."""
-    if isinstance(node, Choice):
-        return pick(path, node.values)
-    if isinstance(node, Mapping):
-        filled = {}
-        skipped: frozenset[str] = frozenset()
-        if isinstance(node.get("kind"), Choice):
-            filled["kind"] = kind = pick((*path, "kind"), node["kind"].values)
-            skipped = _foreign_fields(kind, node["kind"].values)
-        for key, value in node.items():
-            if key not in skipped and key not in filled:
-                filled[key] = _fill(value, (*path, key), pick)
-        return _like(node, filled)
-    if isinstance(node, list | tuple):
-        return _like(node, [_fill(value, (*path, index), pick) for index, value in enumerate(node)])
-    return node
+    Args:
+        arch: The architecture.
+        continues: Whether each stage of the template continues the one before.
 
-
-def _like(node: Any, filled: Any) -> Any:
-    """Puts new content into a copy of a collection read from a file, which knows where its entries stood."""
-    if type(node) in (dict, list, tuple) or not isinstance(node, dict | list):
-        return filled
-    copied = copy.copy(node)
-    copied.clear()
-    if isinstance(copied, dict):
-        copied.update(filled)
-    else:
-        copied.extend(filled)
-    return copied
-
-
-def _foreign_fields(kind: Any, kinds: tuple[Any, ...]) -> frozenset[str]:
-    """Fields that other kinds of the choice have and `kind` does not; none if one is unknown, for the reader to say."""
-    known = block_kinds()
-    if not all(isinstance(name, str) and name in known for name in kinds):
-        return frozenset()
-    return _foreign_fields_of(kind, kinds)
-
-
-@cache
-def _foreign_fields_of(kind: str, kinds: tuple[str, ...]) -> frozenset[str]:
-    known = block_kinds()
-    every = {field.name for other in kinds for field in fields(known[other])}
-    return frozenset(every - {field.name for field in fields(known[kind])})
-
-
-def _choices(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Choice]]:
-    if isinstance(node, Choice):
-        yield path, node
-        return
-    for key, value in _entries(node):
-        yield from _choices(value, (*path, key))
-
-
-def _read_choices(root: config.Node, node: Any, path: KeyPath) -> Any:
-    """Returns what was read with a `Choice` in place of each `{choice: [...]}`."""
-    if isinstance(node, Mapping) and set(node) == {"choice"}:
-        if not isinstance(node["choice"], list | tuple):
-            raise ConfigError([root.fault((*path, "choice"), f"expected a list of values, got {node['choice']!r}")])
-        try:
-            return Choice(tuple(node["choice"]))
-        except ValueError as error:
-            raise ConfigError([root.fault(path, str(error))]) from None
-    if isinstance(node, Mapping):
-        return _like(node, {key: _read_choices(root, value, (*path, key)) for key, value in node.items()})
-    if isinstance(node, list | tuple):
-        return _like(node, [_read_choices(root, value, (*path, index)) for index, value in enumerate(node)])
-    return node
-
-
-def _entries(node: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(node, Mapping):
-        yield from node.items()
-    elif isinstance(node, list | tuple):
-        yield from enumerate(node)
-
-
-def _to_plain(node: Any) -> Any:
-    if isinstance(node, Choice):
-        return {"choice": _to_plain(list(node.values))}
-    if isinstance(node, Mapping):
-        return {key: _to_plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_to_plain(value) for value in node]
-    return node
-
-
-def _at(template: Any, path: KeyPath) -> Any:
-    for key in path:
-        template = template[key]
-    return template
-
-
-def _path_text(path: KeyPath) -> str:
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    return text.removeprefix(".")
+    Returns:
+        The stages; empty if they cannot be divided so.
+    """
+    groups = iter(arch.groups())
+    rest: list[Block] = []
+    laid_out: list[Stage | None] = []
+    for index, continued in enumerate(continues):
+        if not continued:
+            rest = list(next(groups, ()))
+        last = index + 1 == len(continues) or not continues[index + 1]
+        taken = rest if last else rest[:1]
+        rest = [] if last else rest[1:]
+        if any(block != taken[0].repeated() for block in taken[1:]):
+            return ()
+        laid_out.append(Stage(block=taken[0], repeats=len(taken), continued=continued) if taken else None)
+    return tuple(laid_out) if next(groups, None) is None else ()

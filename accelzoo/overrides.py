@@ -8,18 +8,18 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from accelzoo import config
-from accelzoo.arch import Arch, Stage
+from accelzoo.arch import Arch
 from accelzoo.blocks import Block, block_kinds
+from accelzoo.dilation import with_output_stride
 from accelzoo.errors import AccelzooError, ConfigError, suggestion
-from accelzoo.heads import ClassificationHead
+from accelzoo.heads import Head, head_kinds
 
 _SCALES = {"width_multiplier": float, "depth_multiplier": float, "channel_divisor": int}
-_HEAD_KNOBS = ("num_classes", "hidden_channels", "drop_rate")
-_OWN_TO_EACH_BLOCK = ("out_channels", "stride", "expanded_channels")
+_OWN_TO_EACH_BLOCK = ("out_channels", "stride", "expanded_channels", "dilation", "group_size")
 
 
 def overridden(arch: Arch, name: str, overrides: Mapping[str, Any]) -> Arch:
-    """Returns the architecture with the overrides of `get_arch` applied; scaling comes first.
+    """Returns the architecture with the overrides of `get_arch` applied: another head first, then scaling, then others.
 
     Args:
         arch: The architecture.
@@ -29,11 +29,18 @@ def overridden(arch: Arch, name: str, overrides: Mapping[str, Any]) -> Arch:
     Raises:
         ConfigError: All overrides that are unknown or of the wrong type; or else the first that does not fit.
     """
-    types = {"input_size": None, "in_chans": int, **_head_types(), **_SCALES, **_block_types()}
+    overrides = dict(overrides)
+    try:
+        head = _chosen_head(overrides.pop("head", arch.head))
+    except ConfigError as error:
+        raise ConfigError([f"{name}: head: {fault}" for fault in error.faults]) from None
+    types = {"input_size": None, "in_chans": int, "output_stride": int, **_SCALES, **_head_types(head.kind)}
+    types |= _block_types()
     faults, values = [], {}
     for key, value in overrides.items():
         if key not in types:
-            faults.append(f"{name}: unknown override {key!r}{suggestion(key, types)} (allowed: {', '.join(types)})")
+            listing = ", ".join(("head", *types))
+            faults.append(f"{name}: unknown override {key!r}{suggestion(key, types)} (allowed: {listing})")
             continue
         try:
             values[key] = _input_size(value) if key == "input_size" else config.read(types[key], config.Node(value))
@@ -42,9 +49,16 @@ def overridden(arch: Arch, name: str, overrides: Mapping[str, Any]) -> Arch:
     if faults:
         raise ConfigError(faults)
     try:
-        return _changed(arch, values)
+        return _changed(replace(arch, head=head), values)
     except (ValueError, AccelzooError) as error:
         raise ConfigError([f"{name}: {error}"]) from None
+
+
+def _chosen_head(chosen: Any) -> Head:
+    """The head that an override asks for: by its kind, as a config with its kind, or as it is."""
+    if isinstance(chosen, Head):
+        return chosen
+    return config.read(Head, config.Node({"kind": chosen} if isinstance(chosen, str) else chosen))
 
 
 def _changed(arch: Arch, values: Mapping[str, Any]) -> Arch:
@@ -52,10 +66,10 @@ def _changed(arch: Arch, values: Mapping[str, Any]) -> Arch:
     knobs = {key: value for key, value in values.items() if key in _block_types()}
     arch = _with_block_knobs(arch, knobs) if knobs else arch
     names = {field.name for field in fields(arch.head)}
-    head = {key: value for key, value in values.items() if key in (*_HEAD_KNOBS, "activation")}
-    if foreign := [key for key in head if key not in names and key != "activation"]:
-        raise ValueError(f"a {arch.head.kind} head has no {' or '.join(foreign)}")
-    arch = replace(arch, head=replace(arch.head, **{key: value for key, value in head.items() if key in names}))
+    head = {key: value for key, value in values.items() if key in names and (key == "activation" or key not in knobs)}
+    arch = replace(arch, head=replace(arch.head, **head)) if head else arch
+    if "output_stride" in values:
+        arch = with_output_stride(arch, values["output_stride"])
     return _with_input(arch, values)
 
 
@@ -67,11 +81,11 @@ def _with_block_knobs(arch: Arch, knobs: Mapping[str, Any]) -> Arch:
         set_somewhere |= set(changes)
         if "expansion_ratio" in changes:
             changes["expanded_channels"] = None  # else the published width would hide the ratio
-        stages.append(Stage(block=replace(stage.block, **changes), repeats=stage.repeats))
+        stages.append(replace(stage, block=replace(stage.block, **changes)))
     if unused := [key for key in knobs if key not in set_somewhere]:
         kinds = ", ".join(sorted({stage.block.kind for stage in arch.stages}))
         raise ValueError(f"no block here takes {' or '.join(unused)} (blocks: {kinds})")
-    stem = replace(arch.stem, activation=knobs["activation"]) if "activation" in knobs else arch.stem
+    stem = replace(arch.stem, **{key: knobs[key] for key in ("activation", "padding") if key in knobs})
     return replace(arch, stages=tuple(stages), stem=stem)
 
 
@@ -101,9 +115,10 @@ def _input_size(value: Any) -> tuple[int, ...]:
 
 
 @cache
-def _head_types() -> Mapping[str, Any]:
-    hints = get_type_hints(ClassificationHead)
-    return {name: hints[name] for name in _HEAD_KNOBS}
+def _head_types(name: str) -> Mapping[str, Any]:
+    kind = head_kinds()[name]
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 @cache

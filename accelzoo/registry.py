@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelzoo.arch import Arch
-from accelzoo.errors import unknown_name
+from accelzoo.errors import ConfigError, unknown_name
 from accelzoo.families import Family, families
 from accelzoo.knobs import Space
 from accelzoo.overrides import overridden
 
 if TYPE_CHECKING:
-    from accelzoo.build import AccelNet
+    from accelzoo.build import Trunk
 
 
 @cache
@@ -46,9 +46,11 @@ def get_arch(name: str | Path, **overrides: Any) -> Arch:
     Args:
         name: A registered model, or the path of a config file.
         **overrides: `num_classes`, `in_chans`, `input_size` (a side, `(height, width)` or `(channels, height, width)`),
-            `hidden_channels`, `drop_rate`; `width_multiplier`, `depth_multiplier`, `channel_divisor`; or a block's
-            knob (`activation`, `kernel_size`, `expansion_ratio`, `se_ratio`, `residual`), set on every block that
-            has it (an `expansion_ratio` leaves blocks of ratio 1 alone and sets aside published `expanded_channels`).
+            `output_stride`; `width_multiplier`, `depth_multiplier`, `channel_divisor`; `head` (a kind such as
+            `ssdlite`, or a config with its `kind`) and any field of the head (`hidden_channels`, `drop_rate`, …); or a
+            block's knob (`activation`, `kernel_size`, `expansion_ratio`, `se_ratio`, `residual`), set on every block
+            that has it (an `expansion_ratio` leaves blocks of ratio 1 alone and sets aside published
+            `expanded_channels`).
 
     Raises:
         UnknownNameError: If there is no such model; the nearest name is suggested.
@@ -72,24 +74,39 @@ def get_space(name: str | Path) -> Space:
     return Space(str(name), spaces()[str(name)].spaces[str(name)])
 
 
-def create_model(name: str | Path, pretrained: bool = False, **overrides: Any) -> AccelNet:
+def create_model(
+    name: str | Path,
+    pretrained: bool = False,
+    weights: str | Path | Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Trunk:
     """Builds the network called `name` as a `torch.nn.Module`.
 
     Args:
         name: A registered model, the path of a config file, or `hub:owner/name[@revision]` for a published release,
             which always comes with its weights.
         pretrained: Load the weights of the release that ships in the package under this name.
-        **overrides: See `get_arch`. With weights, only `num_classes` may differ from the release: another number
-            replaces the classifier by a fresh one.
+        weights: Other weights to load: `timm` for those that timm offers (downloaded on first use; `timm:TAG` for one
+            of several), a `.safetensors` or `.pth` file, or a state dict; see `accelzoo.weights`.
+        **overrides: See `get_arch`. With a release, only `num_classes` may differ from it. Whatever the weights,
+            another `num_classes` than theirs replaces the classifier by a fresh one; with `weights`, another `in_chans`
+            adapts the first convolution, and a dense `head` starts fresh.
 
     Raises:
         UnknownNameError: If there is no such model.
-        ConfigError: If an override is unknown or its value is out of range.
-        ReleaseError: If `pretrained` and there are no weights, or the release is damaged.
+        ConfigError: If an override is unknown or its value is out of range, or `weights` names nothing.
+        ReleaseError: If there are no such weights, they are damaged, or they do not fit.
     """
     from accelzoo.build import build
 
-    if pretrained or str(name).startswith("hub:"):
+    released = pretrained or str(name).startswith("hub:")
+    if weights is not None:
+        if released:
+            raise ConfigError([f"{name}: a release comes with its own weights; leave weights out"])
+        from accelzoo.weights import load_with_weights
+
+        return load_with_weights(name, weights, overrides)
+    if released:
         from accelzoo.pretrained import load_pretrained
 
         return load_pretrained(str(name), overrides)

@@ -9,6 +9,9 @@ from typing import Any
 from accelzoo._checksums import is_digest, list_faults
 from accelzoo.errors import ReleaseError
 
+TIMM_ENTRY = "accelzoo_arch"
+"""The name in timm's registry (`accelzoo.timm`) under which any architecture is built from its config."""
+
 # Of timm's PretrainedCfg (timm/models/_pretrained.py), whose constructor refuses unknown keys.
 _PRETRAINED_KEYS = (
     "input_size", "mean", "std", "crop_pct", "interpolation", "first_conv", "classifier", "num_classes",
@@ -31,7 +34,6 @@ class Preprocessing:
 
 def make_config(
     *,
-    architecture: str,
     arch: Mapping[str, Any],
     arch_digest: str,
     class_names: Sequence[str],
@@ -47,7 +49,6 @@ def make_config(
     """Builds the content of config.json.
 
     Args:
-        architecture: The name under which timm can build the model (`accelzoo_…`).
         arch: The architecture as `Arch.to_config()` returns it.
         arch_digest: `Arch.digest()`.
         class_names: One name per class, in the order of the classifier's outputs.
@@ -58,7 +59,7 @@ def make_config(
         metrics: Metric name -> value.
         target: Name of the accelerator that `cost` was estimated for.
         cost: Fields of the estimate, each with its unit in its name.
-        model_args: Further arguments of the model's constructor.
+        model_args: Further arguments for timm's `create_model`, beside the architecture.
 
     Raises:
         ReleaseError: If values contradict one another; see `check_config`.
@@ -73,8 +74,8 @@ def make_config(
     }
     own |= {"target": target, "cost": None if cost is None else dict(cost)}
     own |= {key: image[key] for key in ("input_size", "mean", "std")}
-    named = {"architecture": architecture, "num_classes": len(class_names), "num_features": num_features}
-    args = dict(model_args or {})
+    named = {"architecture": TIMM_ENTRY, "num_classes": len(class_names), "num_features": num_features}
+    args = {**(model_args or {}), "arch": dict(arch)}
     return check_config({**named, "pretrained_cfg": {**image, **head}, "model_args": args, "accelzoo": own})
 
 
@@ -99,6 +100,8 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         faults += [f"{key}.{name}: missing" for name in wanted if name not in part]
     if not faults:
         faults = _contradictions(config, parts["pretrained_cfg"], parts["accelzoo"])
+        if parts["model_args"].get("arch", parts["accelzoo"]["arch"]) != parts["accelzoo"]["arch"]:
+            faults.append("model_args.arch and accelzoo.arch must be equal")
     if faults:
         raise ReleaseError(list_faults("config.json does not describe a release", faults))
     model_args = {key: value for key, value in parts["model_args"].items() if key != "num_classes"}

@@ -1,19 +1,22 @@
-"""The stem: one strided convolution that brings the image into the network."""
+"""The stem: one strided convolution that brings the image into the network, and what may stand around it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Self
 
-from accelzoo.errors import suggestion
+from accelzoo.errors import check_one_of
 from accelzoo.hwmodel.ir import ACTIVATIONS, GraphBuilder
-from accelzoo.layers import Conv, NormAct
+from accelzoo.layers import PADDINGS, Conv, Layer, MaxPool, NormAct, SpaceToDepth
 from accelzoo.rounding import make_divisible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stem:
     """k×k convolution, normalisation and activation.
+
+    `space_to_depth` folds squares of so many pixels on a side into channels first, so that the convolution sees a
+    smaller and deeper map; `max_pool` halves the map behind it with a 3×3 window (He et al. 2016, §3.3).
 
     Raises:
         ValueError: If a value is out of its range.
@@ -23,6 +26,9 @@ class Stem:
     kernel_size: int = 3
     stride: int = 2
     activation: str = "relu"
+    padding: str = "symmetric"
+    space_to_depth: int = 1
+    max_pool: bool = False
 
     def __post_init__(self) -> None:
         if self.out_channels < 1:
@@ -31,18 +37,31 @@ class Stem:
             raise ValueError(f"kernel_size (={self.kernel_size}) must be odd and positive")
         if self.stride not in (1, 2, 4):
             raise ValueError(f"stride (={self.stride}) must be 1, 2 or 4")
-        if self.activation not in ACTIVATIONS:
-            hint = suggestion(self.activation, ACTIVATIONS)
-            raise ValueError(f"unknown activation {self.activation!r}{hint}; allowed: {', '.join(ACTIVATIONS)}")
+        check_one_of("activation", self.activation, ACTIVATIONS)
+        check_one_of("padding", self.padding, PADDINGS)
+        if self.space_to_depth < 1:
+            raise ValueError(f"space_to_depth (={self.space_to_depth}) must be at least 1")
 
-    def layers(self) -> tuple[Conv, NormAct]:
-        """The convolution and its normalisation with activation, under timm's names."""
-        conv = Conv("conv_stem", self.out_channels, self.kernel_size, self.stride)
-        return conv, NormAct("bn1", self.out_channels, self.activation)
+    @property
+    def reduction(self) -> int:
+        """How many input pixels, along one side, a pixel of the output stands for."""
+        return self.space_to_depth * self.stride * (2 if self.max_pool else 1)
+
+    def layers(self, in_channels: int) -> tuple[Layer, ...]:
+        """Lists the layers for `in_channels` input channels, under timm's names."""
+        layers: list[Layer] = []
+        if (side := self.space_to_depth) > 1:
+            layers.append(SpaceToDepth("space_to_depth", side * side * in_channels, side))
+        out = self.out_channels
+        layers.append(Conv("conv_stem", out, self.kernel_size, self.stride, padding=self.padding))
+        layers.append(NormAct("bn1", out, self.activation))
+        if self.max_pool:
+            layers.append(MaxPool("maxpool", out))
+        return tuple(layers)
 
     def lower(self, graph: GraphBuilder, x: str) -> str:
         """Appends the stem's operators; returns the name of its output."""
-        for layer in self.layers():
+        for layer in self.layers(graph.shape(x)[0]):
             x = layer.lower(graph, "", x)
         return x
 

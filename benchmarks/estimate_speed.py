@@ -22,6 +22,7 @@ from typing import Any
 from cost_table import SPACE
 
 from accelzoo import draw, estimate, get_arch, get_space, load_target
+from accelzoo.blocks.base import lowered
 from accelzoo.hwmodel import Graph, Target, list_targets
 from accelzoo.hwmodel.analytic import pricer
 from accelzoo.knobs import Space
@@ -47,9 +48,10 @@ def least_s(call: Callable[[], object], repeats: int) -> float:
 
 
 def new_network_row(label: str, space: Space, target: Target, cold: bool) -> tuple[str, ...]:
-    """Draws architectures and prices each once; `cold` empties the operator cache before each."""
+    """Draws architectures and prices each once; `cold` empties the caches of operators and blocks before each."""
     rng = draw.generator(1)
     pricer.cache_clear()
+    lowered.cache_clear()
     decode_s, lower_s, estimate_s, operators = [], [], [], []
     for _ in range(DRAWN):
         genome = space.sample_genome(rng)
@@ -57,6 +59,7 @@ def new_network_row(label: str, space: Space, target: Target, cold: bool) -> tup
         arch = space.decode(genome)
         if cold:
             pricer.cache_clear()
+            lowered.cache_clear()
         lower_s.append(cpu_s(arch.lower))
         graph = arch.lower()
         estimate_s.append(cpu_s(lambda graph=graph: estimate(graph, target)))  # type: ignore[misc]
@@ -87,6 +90,7 @@ def ours_s(name: str, cold: bool) -> float:
     def call() -> None:
         if cold:
             pricer.cache_clear()
+            lowered.cache_clear()
         estimate(arch.lower(), target)
 
     return least_s(call, 50)

@@ -98,7 +98,7 @@ def cut(graph: Graph, target: Target, estimate: Estimator, places: Sequence[Plac
     """Prices a network and cuts it behind the operators of every place but the last.
 
     Args:
-        graph: The network; operators of stage `i` are called `blocks.<i>.…`.
+        graph: The network; its marks, or else operators called `blocks.<i>.…`, say where stage `i` begins.
         target: The accelerator.
         estimate: Prices it.
         places: Where parts begin, ascending; the first one takes what stands before it as well.
@@ -177,6 +177,9 @@ def row_sums(rows: Sequence[OpCost]) -> Mapping[str, float]:
 
 def _bounds(graph: Graph, places: Sequence[Place]) -> list[int]:
     """Returns the index of the first operator of every part, and the number of operators."""
+    if graph.marks and len(places) > 1:
+        starts = {place: graph.marks[-1 if place == HEAD else place] for place in places[1:]}
+        return [0, *starts.values(), len(graph.ops)]
     found = [_IN_STAGE.match(op.name) for op in graph.ops]
     in_stage = [index for index, match in enumerate(found) if match]
     if len(places) > 1 and not in_stage:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from accelzoo.errors import ShapeError, suggestion
+from accelzoo.hwmodel.fragment import Fragment
 from accelzoo.hwmodel.graph import Graph
 from accelzoo.hwmodel.op import ACTIVATIONS, INPUT, POOLINGS, RESIZINGS, Op, Pair, Shape
 
@@ -23,7 +25,9 @@ class GraphBuilder:
         self._weight_bits = weight_bits
         self._activation_bits = activation_bits
         self._shapes: dict[str, Shape] = {INPUT: input_shape}
+        self._viewed: dict[str, str] = {}
         self._ops: list[Op] = []
+        self._marks: list[int] = []
 
     def shape(self, name: str) -> Shape:
         """Shape `(channels, height, width)` of the tensor called `name`.
@@ -36,9 +40,58 @@ class GraphBuilder:
         except KeyError:
             raise ShapeError(f"no operator so far makes {name!r}{suggestion(name, self._shapes)}") from None
 
+    @property
+    def bits(self) -> tuple[int, int]:
+        """Bits of a weight and of an activation."""
+        return self._weight_bits, self._activation_bits
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The operators so far."""
+        return tuple(self._ops)
+
     def graph(self) -> Graph:
         """Returns the finished graph."""
-        return Graph(self._ops, self._input_shape, self._activation_bits)
+        return Graph.of_builder(self._ops, self._input_shape, self._activation_bits, tuple(self._marks))
+
+    def mark(self) -> None:
+        """Notes that a part of the network ends here and another begins; see `Graph.marks`."""
+        self._marks.append(len(self._ops))
+
+    def view(self, x: str, shape: Shape) -> str:
+        """The elements of a tensor, or some of them, in another shape or order; costs nothing and is no operator.
+
+        Returns:
+            A name by which later operators read it so.
+
+        Raises:
+            ShapeError: If the shape is not positive or has more elements than the tensor.
+        """
+        source = self._viewed.get(x, x)
+        if min(shape) < 1 or math.prod(shape) > math.prod(self.shape(source)):
+            raise ShapeError(f"{self.shape(source)} cannot be read as {shape}")
+        name = f"{source} as {shape}"
+        self._viewed[name], self._shapes[name] = source, shape
+        return name
+
+    def paste(self, fragment: Fragment, prefix: str, x: str) -> str:
+        """Appends operators that were made before, their names with `prefix` in front, their input being tensor `x`.
+
+        They must have been made for an input of `x`'s shape and for the same bits.
+
+        Returns:
+            The name of the last operator.
+
+        Raises:
+            ShapeError: If a name is taken.
+        """
+        placed = fragment.placed(prefix, self._viewed.get(x, x))
+        if not self._shapes.keys().isdisjoint(placed.shapes):
+            taken = next(name for name in placed.shapes if name in self._shapes)
+            raise ShapeError(f"operator {taken!r} appears twice")
+        self._ops.extend(placed.ops)
+        self._shapes.update(placed.shapes)
+        return placed.last
 
     def conv2d(
         self,
@@ -177,7 +230,11 @@ class GraphBuilder:
     ) -> str:
         shapes = self._shapes
         in_shapes = tuple([shapes[x] for x in inputs])
+        if self._viewed:
+            inputs = tuple([self._viewed.get(x, x) for x in inputs])
         bits = self._weight_bits, self._activation_bits
+        if name in shapes:
+            raise ShapeError(f"operator {name!r} appears twice")
         op = Op(name, kind, inputs, in_shapes, out_shape, kernel_size, stride, dilation, groups, *bits, bias, function)
         self._ops.append(op)
         shapes[name] = out_shape

@@ -21,19 +21,41 @@ class Graph:
         ops: The operators in execution order.
         input_shape: `(channels, height, width)` of the input.
         activation_bits: Width of the input's elements.
+        marks: Indices of the operators with which the network's parts begin, behind the first part; what an
+            architecture calls its stages, and its head. They are no part of the graph's value.
 
     Raises:
         ShapeError: If a name repeats, an input does not exist yet, or shapes do not fit.
     """
 
-    __slots__ = ("_live_bytes", "activation_bits", "input_shape", "ops")
+    __slots__ = ("_live_bytes", "activation_bits", "input_shape", "marks", "ops")
 
-    def __init__(self, ops: Sequence[Op], input_shape: Shape, activation_bits: int = 8) -> None:
+    def __init__(
+        self, ops: Sequence[Op], input_shape: Shape, activation_bits: int = 8, marks: tuple[int, ...] = ()
+    ) -> None:
         self.ops: tuple[Op, ...] = tuple(ops)
+        self.marks = marks
         self.input_shape = input_shape
         self.activation_bits = activation_bits
         self._live_bytes: tuple[int, ...] | None = None
         self._validate()
+
+    @classmethod
+    def of_builder(
+        cls, ops: Sequence[Op], input_shape: Shape, activation_bits: int, marks: tuple[int, ...]
+    ) -> Graph:
+        """A graph of operators that a builder has checked one by one, which are not checked again.
+
+        Raises:
+            ShapeError: If there are none.
+        """
+        if not ops:
+            raise ShapeError("a graph needs at least one operator")
+        graph = cls.__new__(cls)
+        graph.ops, graph.input_shape = tuple(ops), input_shape
+        graph.activation_bits, graph.marks = activation_bits, marks
+        graph._live_bytes = None
+        return graph
 
     def _validate(self) -> None:
         if not self.ops:

@@ -21,9 +21,9 @@ verbs:
 """
 EPILOG = """\
 examples:
-  $ accelzoo ls models 'mobile*'
-  model            family           input  MACs (M)  weights (KiB)  peak activations (KiB)
-  mobilenetv2_100  mobilenetv2  3x224x224     300.8           3459                    1470
+  $ accelzoo ls models mobilenetv2_100
+  model            family       task                input  params (M)  MACs (M)  weights (KiB)  peak (KiB)  top-1 (%)
+  mobilenetv2_100  mobilenetv2  classification  3x224x224        3.50     300.8           3459        1470       71.8
 
   $ accelzoo cost mobilenetv2_100 --target edge-npu width_multiplier=0.5
   mobilenetv2_100 on edge-npu (batch 1, input 3x224x224), width_multiplier=0.5

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from io import StringIO
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO, TextIOWrapper
 from typing import Any
 
 _PIPE_WIDTH = 100_000  # a pipe has no width: nothing is folded
@@ -17,14 +18,14 @@ class ClosedOutputError(Exception):
     """The reader of standard output went away (`accelzoo ls | head -1`)."""
 
 
-def emit(text: str) -> None:
+def emit(text: str, end: str = "\n") -> None:
     """Writes lines to standard output, at once.
 
     Raises:
         ClosedOutputError: If nobody reads them.
     """
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except BrokenPipeError:
         # What is still buffered would raise again when the interpreter shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -34,6 +35,36 @@ def emit(text: str) -> None:
 def emit_json(value: Any) -> None:
     """Writes a value as indented JSON."""
     emit(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def emit_csv(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Writes equal mappings as CSV (RFC 4180) under a header of their keys; nothing if there are none.
+
+    Lists of numbers are joined by `x` as shapes are, other lists by blanks, counts by kind as `2 resize; 1 pool`.
+
+    Raises:
+        ClosedOutputError: If nobody reads them.
+    """
+    text = StringIO(newline="")
+    if entries:
+        writer = csv.DictWriter(text, [*entries[0]], lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows({key: _plain(value) for key, value in entry.items()} for entry in entries)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(newline="")  # else Windows would write each line's end as \r\r\n
+    emit(text.getvalue(), end="")
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return "; ".join(f"{times} {kind}" for kind, times in value.items())
+        case [int(), *_]:
+            return shape(value)
+        case list():
+            return " ".join(map(str, value))
+        case _:
+            return value
 
 
 def warn(message: str) -> None:
@@ -92,6 +123,11 @@ def count(value: float) -> str:
 def percent(share: float) -> str:
     """`56.3 %`."""
     return f"{100 * share:.1f} %"
+
+
+def optional(value: float | None, style: str = "g") -> str:
+    """`75.6`, or nothing where there is no figure."""
+    return "" if value is None else f"{value:{style}}"
 
 
 def shape(channels_height_width: Sequence[int]) -> str:

@@ -43,7 +43,6 @@ def pack(
     metrics = {"test_top1": scored.top1[best], "validation_top1": scored.validation[best].top1}
     normalization = data.normalization
     described = make_config(
-        architecture=f"accelzoo_{recipe.release.name}",
         arch=arch.to_config(),
         arch_digest=arch.digest(),
         class_names=data.class_names,

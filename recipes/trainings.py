@@ -7,7 +7,7 @@ from pathlib import Path
 
 from accelzoo import config
 from accelzoo.arch import Arch
-from accelzoo.build import AccelNet, build
+from accelzoo.build import AccelNet, build_classifier
 from accelzoo.errors import AccelzooError
 from accelzoo.recipes.bank import DataBank
 from accelzoo.search import CandidateError
@@ -30,7 +30,7 @@ def train(
     """
     import torch
 
-    model = build(arch, torch.Generator().manual_seed(seed))
+    model = build_classifier(arch, torch.Generator().manual_seed(seed))
     return model, fit(model, view, replace(plan, seed=seed), folder=folder, progress=progress)
 
 

@@ -1,23 +1,25 @@
-"""What IBN and FusedIBN share: the width of the expanded tensor between their convolutions."""
+"""What blocks with an expanded tensor between their convolutions share: its width."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Self
 
-from accelzoo.blocks.base import Block
+from accelzoo.blocks._gated import GatedBlock
 from accelzoo.rounding import make_divisible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpandingBlock(Block):
-    """A block with an expanded tensor of `expansion_ratio` times its input channels, rounded to a multiple of 8.
+class ExpandingBlock(GatedBlock):
+    """A block with an expanded tensor of `expansion_ratio` times its input channels, a multiple of `expanded_divisor`.
 
-    `expanded_channels` sets the width outright, for published networks whose first block is wider than its ratio.
+    `expanded_channels` sets the width outright, for published networks whose first block is wider than its ratio. The
+    expanded tensor and what reads or makes it are alive together: it decides the block's peak activation memory.
     """
 
     expansion_ratio: float = 6.0
     expanded_channels: int | None = None
+    expanded_divisor: int = 8
 
     def __post_init__(self) -> None:
         super(ExpandingBlock, self).__post_init__()
@@ -25,12 +27,16 @@ class ExpandingBlock(Block):
             raise ValueError(f"expansion_ratio (={self.expansion_ratio}) must be positive")
         if self.expanded_channels is not None and self.expanded_channels < 1:
             raise ValueError(f"expanded_channels (={self.expanded_channels}) must be at least 1")
+        if self.expanded_divisor < 1:
+            raise ValueError(f"expanded_divisor (={self.expanded_divisor}) must be at least 1")
 
     def expanded(self, in_channels: int) -> int:
         """Channels of the expanded tensor."""
         if self.expanded_channels is not None:
             return self.expanded_channels
-        return in_channels if self.expansion_ratio == 1 else make_divisible(in_channels * self.expansion_ratio)
+        if self.expansion_ratio == 1:
+            return in_channels
+        return make_divisible(in_channels * self.expansion_ratio, self.expanded_divisor)
 
     def repeated(self) -> Self:
         """The block behind the first one of a stage: stride 1, its width given by the ratio."""

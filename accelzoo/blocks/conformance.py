@@ -13,6 +13,7 @@ Every field beside those of `Block` needs a default.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from accelzoo import config
@@ -24,9 +25,18 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     {"out_channels": 16},
     {"out_channels": 16, "residual": False},
     {"out_channels": 16, "stride": 2},
-    {"out_channels": 24, "kernel_size": 5},
+    {"out_channels": 24, "kernel_size": 5, "dilation": 2},
+    {"out_channels": 16, "stride": 2, "padding": "same", "dilation": 3},
     {"out_channels": 8, "kernel_size": 1, "stride": 2, "se_ratio": 0.25, "activation": "silu"},
 )
+
+
+def settings_for(block_kind: type[Block]) -> Iterator[dict[str, Any]]:
+    """Yields those of `SETTINGS` that a kind can take, without the fields that it does not have."""
+    names = {field.name for field in fields(block_kind)}
+    for settings in SETTINGS:
+        if settings.get("stride", 1) in block_kind.strides:
+            yield {name: value for name, value in settings.items() if name in names}
 
 
 class BlockContract:
@@ -41,7 +51,7 @@ class BlockContract:
             expect(out_shape == wanted, f"{block} makes {out_shape}, not {wanted}")
 
     def test_the_module_makes_what_lowering_says(self, block_kind: type[Block]) -> None:
-        """Equal output shapes, and one weight tensor per operator that has weights."""
+        """Equal output shapes, and one weight tensor per operator that has weights (a norm's, where it is one)."""
         import torch
 
         for block in self.blocks(block_kind):
@@ -50,8 +60,9 @@ class BlockContract:
             with torch.no_grad():
                 out_shape = tuple(module(torch.zeros(1, *IN_SHAPE)).shape[1:])
             expect(out_shape == ops[-1].out_shape, f"{block} makes {out_shape}, lowering says {ops[-1].out_shape}")
-            weights = {name: value.numel() for name, value in module.named_parameters() if value.ndim > 1}
             wanted = {f"{op.name.removeprefix('block.')}.weight": op.weight_count for op in ops if op.weight_count}
+            named = module.named_parameters()
+            weights = {name: value.numel() for name, value in named if value.ndim > 1 or name in wanted}
             expect(weights == wanted, f"{block} holds {weights}, lowering says {wanted}")
 
     def test_every_parameter_learns(self, block_kind: type[Block]) -> None:
@@ -86,6 +97,19 @@ class BlockContract:
                 again = config.read(block_kind, plain)
                 expect(again == block and hash(again) == hash(block), f"{block} came back as {again}")
 
+    def test_sees_as_far_when_a_stride_becomes_a_dilation(self, block_kind: type[Block]) -> None:
+        """`without_stride` keeps the map's size and the weights; `dilated` multiplies every dilation."""
+        for block in self.blocks(block_kind):
+            dense, plain = self.lowered(block.without_stride()), self.lowered(block)
+            expect(dense[-1].out_shape == (block.out_channels, *IN_SHAPE[1:]), f"{block} → {dense[-1].out_shape}")
+            shared = {op.name: op.weight_count for op in plain if op.weight_count}
+            kept = {op.name: op.weight_count for op in dense if op.name in shared}
+            lost = {name for name in shared if name not in kept and "downsample" not in name}
+            expect(not lost and all(shared[name] == kept[name] for name in kept), f"{block} at stride 1 holds {kept}")
+            apart = [op.dilation for op in self.lowered(block.dilated(3)) if is_spatial(op)]
+            wanted = [(3 * op.dilation[0], 3 * op.dilation[1]) for op in plain if is_spatial(op)]
+            expect(apart == wanted, f"{block} is dilated to {apart}, not {wanted}")
+
     def test_repeats_at_stride_1(self, block_kind: type[Block]) -> None:
         """What stands behind the first block of a stage keeps the shape."""
         for block in self.blocks(block_kind):
@@ -103,7 +127,7 @@ class BlockContract:
 
     def blocks(self, block_kind: type[Block]) -> Iterator[Block]:
         """Yields blocks of the kind in different settings."""
-        for settings in SETTINGS:
+        for settings in settings_for(block_kind):
             yield block_kind(**settings)
 
     def lowered(self, block: Block) -> tuple[Op, ...]:
@@ -111,6 +135,11 @@ class BlockContract:
         graph = GraphBuilder(IN_SHAPE)
         block.lower(graph, "block", graph.input)
         return graph.graph().ops
+
+
+def is_spatial(op: Op) -> bool:
+    """Whether an operator has weights for more than one pixel."""
+    return bool(op.weight_count) and op.kernel_size != (1, 1)
 
 
 def expect(holds: bool, otherwise: str) -> None:

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from accelzoo.families._spaces import stagewise
+from accelzoo.families._stages import fused, head, ibn, network, scaled
+from accelzoo.families.base import Family, Published
 
-from accelzoo.families.base import Family
+_README = "TensorFlow TPU repository, models/official/efficientnet/edgetpu/README.md"
+_CORAL = "Coral model page"
 
-
-def _stage(kind: str, repeats: int, kernel_size: int, stride: int, expansion: float, out: int) -> dict[str, Any]:
-    block = {"kind": kind, "kernel_size": kernel_size, "stride": stride, "expansion_ratio": expansion}
-    return block | {"out_channels": out, "repeats": repeats}
-
-
-_EFFICIENTNET_ES = {
-    "input_size": [3, 224, 224],
-    "stem": {"out_channels": 32},
-    "stages": [
-        _stage("fused_ibn", 1, 3, 1, 4, 24) | {"expanded_channels": 96, "residual": False},
-        _stage("fused_ibn", 2, 3, 2, 8, 32),
-        _stage("fused_ibn", 4, 3, 2, 8, 48),
-        _stage("ibn", 5, 5, 2, 8, 96),
-        _stage("ibn", 4, 5, 1, 8, 144),
-        _stage("ibn", 2, 5, 2, 8, 192),
+_EFFICIENTNET_ES = network(
+    32,
+    [
+        fused(1, 3, 1, 4, 24, expanded_channels=96, residual=False),
+        fused(2, 3, 2, 8, 32),
+        fused(4, 3, 2, 8, 48),
+        ibn(5, 5, 2, 8, 96),
+        ibn(4, 5, 1, 8, 144),
+        ibn(2, 5, 2, 8, 192),
     ],
-    "head": {"kind": "classification", "hidden_channels": 1280},
-}
+    head(1280),
+)
+
+
+def _published(size: int, top1: float, int8_top1: float, coral_top1: float, latency_s: float) -> tuple[Published, ...]:
+    shape = f"{size}×{size}"
+    return (
+        Published(source=_README, top1=top1, note=f"{shape}, float"),
+        Published(source=_README, top1=int8_top1, note=f"{shape}, int8"),
+        Published(
+            source=_CORAL,
+            top1=coral_top1,
+            latency_s=latency_s,
+            device="Coral USB Edge TPU",
+            note=f"{shape}, int8; another evaluation than the README's",
+        ),
+    )
+
 
 FAMILY = Family(
     name="efficientnet_edge",
     source="Gupta & Akin, Accelerator-aware Neural Network Design using AutoML, 2020, §4; sizes as in timm",
-    models={"efficientnet_es": _EFFICIENTNET_ES},
+    models={
+        "efficientnet_es": _EFFICIENTNET_ES,
+        "efficientnet_em": scaled(_EFFICIENTNET_ES, 1.0, 1.1, input_size=240),
+        "efficientnet_el": scaled(_EFFICIENTNET_ES, 1.2, 1.4, input_size=300, hidden_channels=1536),
+    },
+    spaces={"efficientnet_edge": stagewise(_EFFICIENTNET_ES)},
+    published={
+        "efficientnet_es": _published(224, 77.23, 77.0, 78.9, 5.0e-3),
+        "efficientnet_em": _published(240, 78.69, 78.6, 80.1, 7.3e-3),
+        "efficientnet_el": _published(300, 80.62, 80.2, 81.2, 21.3e-3),
+    },
+    timm_names={name: name for name in ("efficientnet_es", "efficientnet_em", "efficientnet_el")},
 )

@@ -47,6 +47,42 @@ _SPACE = {
     "width_multiplier": choice(0.5, 0.75, 1.0, 1.25),
 }
 
+# For detecting people and the like: both levels that SSDLite reads, at strides 16 and 32.
+_DETECTION = {
+    "input_size": choice([3, 256, 256], [3, 288, 288], [3, 320, 320]),
+    "stem": {"out_channels": choice(16, 24, 32), "activation": "relu6"},
+    "stages": [_free_stage(8 * round(out / 8), stride) for out, stride in _STAGES],
+    "head": {
+        "kind": "ssdlite",
+        "num_classes": 1,
+        "feature_levels": [16, 32],
+        "extra_channels": choice([256, 256], [512, 256]),
+    },
+    "width_multiplier": choice(0.5, 0.75, 1.0, 1.25),
+}
+# For telling rooms or roads apart: the gate reads stride 16, the details stride 8.
+_SEGMENTATION = {
+    "input_size": choice([3, 192, 256], [3, 240, 320], [3, 288, 384]),
+    "stem": {"out_channels": choice(16, 24, 32), "activation": "relu6"},
+    "stages": [_free_stage(8 * round(out / 8), stride) for out, stride in _STAGES[:-1]],
+    "head": {
+        "kind": "lraspp",
+        "num_classes": 12,
+        "hidden_channels": choice(64, 96, 128),
+        "low_stride": choice(4, 8),
+        "activation": "relu6",
+    },
+    "width_multiplier": choice(0.5, 0.75, 1.0, 1.25),
+}
+# For words in a second of sound: 40 frequencies by 98 steps, as one map.
+_SEQUENCE = {
+    "input_size": choice([1, 40, 49], [1, 40, 98]),
+    "stem": {"out_channels": choice(16, 24, 32), "stride": choice(1, 2), "activation": "relu6"},
+    "stages": [_free_stage(8 * round(out / 8), stride) for out, stride in _STAGES[:4]],
+    "head": {"kind": "sequence", "num_classes": 12, "hidden_channels": choice(None, 64, 128), "activation": "relu6"},
+    "width_multiplier": choice(0.5, 0.75, 1.0, 1.25),
+}
+
 FAMILY = Family(
     name="ibn",
     source="accelzoo; block and stage plan after Sandler et al. 2018 (MobileNetV2)",
@@ -56,5 +92,10 @@ FAMILY = Family(
         "ibn_m": _network((16, 24, 40, 80, 112, 192), (1, 2, 3, 4, 3, 3), 1280),
         "ibn_l": _network((24, 32, 56, 112, 160, 256), (1, 3, 4, 5, 4, 4), 1536),
     },
-    spaces={"ibn": _SPACE},
+    spaces={
+        "ibn": _SPACE,
+        "ibn_detection": _DETECTION,
+        "ibn_segmentation": _SEGMENTATION,
+        "ibn_sequence": _SEQUENCE,
+    },
 )

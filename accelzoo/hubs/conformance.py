@@ -38,7 +38,6 @@ def example_release(folder: Path, *, value: float = 0.0, size: int = 6) -> Relea
         metrics=(Metric(kind="accuracy", value=0.5, name="top-1"),),
     )
     config = make_config(
-        architecture="accelzoo_tiny",
         arch={"stem": {"kind": "conv"}},
         arch_digest="sha256:" + "a" * 64,
         class_names=("cat", "dog"),

@@ -54,6 +54,14 @@ def div(draft: Draft, call: Call) -> Node | Value | None:
     return _pair(draft, call, "mul")
 
 
+def lerp(draft: Draft, call: Call) -> Node | None:
+    """A sum of two activations by weights that are constant and add up to one: an addition that rescales its inputs."""
+    x, y = draft.value(call.arguments["self"]), draft.value(call.arguments["end"])
+    if x is None or y is None or draft.value(call.arguments["weight"]):
+        return None
+    return _of_two(draft, call, x, y, "add")
+
+
 def neg(draft: Draft, call: Call) -> Node | None:
     """A change of sign."""
     x = draft.value(call.arguments["self"])

@@ -28,6 +28,7 @@ OPERATORS = _table(
     (elementwise.add, "add add_ sub sub_ rsub"),
     (elementwise.mul, "mul mul_"),
     (elementwise.div, "div div_"),
+    (elementwise.lerp, "lerp"),
     (elementwise.neg, "neg"),
     (elementwise.addcmul, "addcmul addcmul_"),
     (elementwise.power, "pow pow_ square"),

@@ -7,9 +7,10 @@ from argparse import ArgumentParser, Namespace
 from typing import Protocol, cast
 
 VERBS = {
-    "ls": "List models, targets, recipes and releases",
-    "show": "Show one model, target, recipe or release",
+    "ls": "List models, spaces, targets, recipes and releases",
+    "show": "Show one model, space, target, recipe or release",
     "cost": "Price a model on a target: latency, energy, memory",
+    "export": "Write a model as ONNX or as a torch.export program",
     "measure": "Measure random operators, blocks or networks with an oracle",
     "fit": "Make a target from measurements of operators, blocks and networks",
     "calibrate": "Make a target from timings of whole networks",

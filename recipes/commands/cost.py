@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from accelzoo.recipes import output
 
 if TYPE_CHECKING:
+    from accelzoo.arch import Arch
     from accelzoo.hwmodel import Cost, Graph, Target
 
 EPILOG = """\
@@ -48,9 +49,27 @@ examples:
   DRAM traffic      >= 0 B
   accelzoo: warning: edge-npu cannot run 12 operators (12 activation:gelu; the first is stages.0.blocks.0.mlp.act); no kind of operator stands for 17 operators (17 aten.native_layer_norm; the first is stem.1); their time and energy are not in the totals
 
+  $ accelzoo cost ibn_t --target edge-npu head=ssdlite num_classes=2 input_size=320
+  ibn_t on edge-npu (batch 1, input 3x320x320), head=ssdlite, num_classes=2, input_size=320
+  latency           1.750 ms
+  energy            1.203 mJ
+  MACs              173.8 M       5.1 % of the peak, 1.966 T MACs/s
+  weights           758.9 KiB     12.4 % of the budget, 6.000 MiB
+  peak activations  1.465 MiB     73.2 % of the budget, 2.000 MiB
+  DRAM traffic      0 B
+
+  post-processing, not in the totals of the network
+  latency           >= 20.76 µs
+  energy            >= 11.36 µJ
+  peak activations  27.81 KiB     1.4 % of the budget, 2.000 MiB
+  DRAM traffic      >= 0 B
+  no price          2 aten.clamp, 1 aten.exp, 4 aten.index, 1 aten.topk, 1 torchvision.nms
+
 share: of the latency; used: MACs of the array that have work while the operator computes.
-Overrides: num_classes, in_chans, input_size, width_multiplier, depth_multiplier, channel_divisor,
-and the knobs of blocks, such as activation, kernel_size and expansion_ratio; of timm's models the first three.
+Overrides: num_classes, in_chans, input_size, width_multiplier, depth_multiplier, channel_divisor, output_stride,
+head (a kind, with its fields), and the knobs of blocks, such as activation, kernel_size and expansion_ratio; of
+timm's models the first three. What follows a detector or a segmenter is priced apart: non-maximum suppression, sorting
+and the like have no price on any target, so that one is a lower bound.
 """  # noqa: E501
 _MODEL_HELP = "a model (see `accelzoo ls models`), timm:NAME for one of timm's, or a .yaml or .json file"
 
@@ -78,6 +97,8 @@ def run(options: Namespace) -> int:
     arch = None if options.model.startswith(TIMM) else get_arch(options.model, **overrides)
     graph = arch.lower() if arch else import_timm(options.model, **overrides)
     cost = estimate(graph, target)
+    following = _postprocessing(arch) if arch else None
+    following_cost = estimate(following, target) if following else None
     if options.json:
         output.emit_json(
             {
@@ -90,6 +111,7 @@ def run(options: Namespace) -> int:
                 "activation_budget_bytes": target.activation_budget_bytes,
                 # Without rows it is a cost of which only totals are known, and still a whole `Cost`.
                 "cost": cost.to_json() | ({} if options.by_op else {"by_op": []}),
+                "postprocessing": _following_json(following_cost, options.by_op),
             }
         )
     else:
@@ -99,6 +121,11 @@ def run(options: Namespace) -> int:
             + _totals(cost, target)
             + (f"\n\n{_operators(graph, cost)}" if options.by_op else "")
         )
+        if following and following_cost:
+            output.emit(
+                f"\npost-processing, not in the totals of the network\n{_following(following_cost, target)}"
+                + (f"\n\n{_operators(following, following_cost)}" if options.by_op else "")
+            )
     if cost.unpriced:
         output.warn(_unpriced(cost, target))
     if cost.extrapolated:
@@ -106,13 +133,52 @@ def run(options: Namespace) -> int:
     return 0
 
 
+def _postprocessing(arch: Arch) -> Graph | None:
+    """What turns the network's outputs into boxes or classes of pixels; None where nothing has to."""
+    match arch.head.task:
+        case "detection":
+            from accelzoo.detection import postprocessing_graph as of_detector
+
+            return of_detector(arch)
+        case "segmentation":
+            from accelzoo.segmentation import postprocessing_graph as of_segmenter
+
+            return of_segmenter(arch)
+        case _:
+            return None
+
+
+def _following(cost: Cost, target: Target) -> str:
+    """The totals of post-processing that mean something, and what has no price."""
+    lines = [*_lines(row for row in _total_rows(cost, target) if row[0] not in ("MACs", "weights"))]
+    if cost.unpriced:
+        kinds = Counter(entry.rpartition(" (")[2][:-1].removeprefix("opaque:") for entry in cost.unpriced)
+        lines.append(f"{'no price':<16}  {', '.join(f'{times} {kind}' for kind, times in sorted(kinds.items()))}")
+    if cost.extrapolated:
+        lines.append(f"{'far from the fit':<16}  {', '.join(cost.extrapolated)}")
+    return "\n".join(lines)
+
+
+def _following_json(cost: Cost | None, by_op: bool) -> dict[str, Any] | None:
+    return None if cost is None else {"cost": cost.to_json() | ({} if by_op else {"by_op": []})}
+
+
 def _totals(cost: Cost, target: Target) -> str:
+    return "\n".join(_lines(_total_rows(cost, target)))
+
+
+def _lines(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    for name, value, remark in rows:
+        yield f"{name:<16}  {value:<12}  {remark}".rstrip()
+
+
+def _total_rows(cost: Cost, target: Target) -> list[tuple[str, str, str]]:
     at_least = ">= " if cost.unpriced else ""
     utilization = ""
     if cost.latency_s and not cost.unpriced:
         busy = cost.macs / (cost.latency_s * target.peak_macs_per_s)
         utilization = f"{output.percent(busy)} of the peak, {output.count(target.peak_macs_per_s)} MACs/s"
-    rows = [
+    return [
         ("latency", at_least + output.seconds(cost.latency_s), ""),
         ("energy", at_least + output.joules(cost.energy_j), ""),
         ("MACs", output.count(cost.macs), utilization),
@@ -124,7 +190,6 @@ def _totals(cost: Cost, target: Target) -> str:
         ),
         ("DRAM traffic", at_least + output.memory(cost.dram_bytes), ""),
     ]
-    return "\n".join(f"{name:<16}  {value:<12}  {remark}".rstrip() for name, value, remark in rows)
 
 
 def _against(used_bytes: int, budget_bytes: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,51 @@ def test_every_genome_decodes_to_what_its_knobs_say() -> None:
         assert stage.repeats == (1, 2)[repeats]
         assert stage.block.out_channels == (8, 16)[out] * (1, 2)[width]
         assert arch.stem.out_channels == 8 * (1, 2)[width]
+
+
+def test_values_by_name_and_back() -> None:
+    for genome in GENOMES:
+        values = SPACE.values(genome)
+        inactive = set() if genome[1] else {"stages[0].expansion_ratio"}
+        assert set(NAMES) | {"width_multiplier"} == set(values) | inactive
+        assert SPACE.fix(values) == SPACE.decode(genome)
+
+
+def test_fixing_names_every_fault() -> None:
+    values = SPACE.values((0, 1, 0, 0, 0, 0)) | {"stages[0].repeat": 1, "width_multiplier": 3.0}
+    del values["input_size"]
+    with pytest.raises(ConfigError) as error:
+        SPACE.fix(values)
+    assert len(error.value.faults) == 3
+    for text in ("did you mean 'stages[0].repeats'?", "3.0 is none of [1.0, 2.0]", "input_size: no value is given"):
+        assert text in str(error.value)
+
+
+OPTIONAL = {"repeats": choice(0, 1), "continued": True}
+CONTINUED = {
+    "stem": {"out_channels": 8},
+    "norm_eps": choice(1e-5, 1e-3),
+    "stages": [
+        {"kind": "ibn", "out_channels": 16, "expansion_ratio": choice(3, 6)},
+        {"kind": "ibn", "out_channels": 16, "expansion_ratio": choice(3, 6), **OPTIONAL},
+        {"kind": "ibn", "out_channels": 24, "stride": 2, "expansion_ratio": choice(3, 6)},
+    ],
+}
+
+
+def test_layers_of_their_own_that_may_be_left_out() -> None:
+    space = Space("continued", CONTINUED)
+    for number in range(space.size()):
+        genome = tuple((number >> bit) & 1 for bit in range(len(space.knobs)))
+        arch = space.decode(genome)
+        assert [len(group) for group in arch.groups()] == [1 + genome[3], 1]
+        assert space.decode(space.encode(arch)) == arch
+        assert space.decode(space.encode(arch.normal())) == arch
+        assert space.fix(space.values(genome)) == arch.normal()
+        assert arch.normal().lower() == arch.lower()
+        assert arch.norm_eps == (1e-5, 1e-3)[genome[0]]
+        assert space.canonical(genome)[2] == (genome[2] if genome[3] else 0)
+    assert len({space.decode(space.canonical(g)) for g in itertools.product((0, 1), repeat=5)}) == 2 * 2 * (1 + 2) * 2
 
 
 def test_inactive_knobs_are_at_their_first_value() -> None:

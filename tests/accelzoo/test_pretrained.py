@@ -12,7 +12,7 @@ import torch
 
 from accelzoo import create_model, pretrained
 from accelzoo.arch import Arch
-from accelzoo.build import AccelNet, build
+from accelzoo.build import AccelNet, Trunk, build_classifier
 from accelzoo.errors import AccelzooError, ConfigError, ReleaseError
 from accelzoo.hub import open_hub
 from accelzoo.model_card import Evaluation, Metric, model_card
@@ -26,7 +26,7 @@ IMAGES = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def network() -> AccelNet:
-    return build(ARCH, torch.Generator().manual_seed(7)).eval()
+    return build_classifier(ARCH, torch.Generator().manual_seed(7)).eval()
 
 
 def write(
@@ -43,7 +43,6 @@ def write(
         task="image-classification", dataset="x", dataset_name="x", metrics=(Metric(kind="accuracy", value=0.5),)
     )
     described = make_config(
-        architecture="accelzoo_tiny",
         arch=plain,
         arch_digest=changes.get("arch_digest", ARCH.digest()),
         class_names=names,
@@ -75,7 +74,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "hub:me/tiny"
 
 
-def check_network(model: AccelNet) -> None:
+def check_network(model: Trunk) -> None:
     assert not model.training
     with torch.inference_mode():
         assert torch.equal(model(IMAGES), network()(IMAGES))

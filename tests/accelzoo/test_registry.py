@@ -17,7 +17,7 @@ HEAD: Any = NET.head
 
 def test_lists_by_pattern() -> None:
     assert list_models() == sorted(list_models())
-    assert list_models("mobilenet*") == ["mobilenetv2_100"]
+    assert list_models("mobilenetv2_1?0") == ["mobilenetv2_100", "mobilenetv2_140"]
     assert list_models("nothing*") == []
     assert set(list_spaces("c*")) == {"camera"}
 

@@ -10,7 +10,6 @@ from accelzoo.errors import ReleaseError
 from accelzoo.release_config import Preprocessing, check_config, make_config
 
 ARGUMENTS: dict[str, Any] = {
-    "architecture": "accelzoo_tiny",
     "arch": {"stem": {"kind": "conv"}},
     "arch_digest": "sha256:" + "a" * 64,
     "class_names": ("cat", "dog"),
@@ -30,14 +29,14 @@ ARGUMENTS: dict[str, Any] = {
 def test_the_keys_are_those_timm_reads_and_our_own() -> None:
     shape, mean, std = [3, 96, 128], [0.5, 0.4, 0.3], [0.1, 0.2, 0.3]
     assert make_config(**ARGUMENTS) == {
-        "architecture": "accelzoo_tiny",
+        "architecture": "accelzoo_arch",
         "num_classes": 2,
         "num_features": 64,
         "pretrained_cfg": {
             "input_size": shape, "mean": mean, "std": std, "crop_pct": 0.875, "interpolation": "bicubic",
             "first_conv": "stem.conv", "classifier": "head.classifier", "num_classes": 2,
         },
-        "model_args": {"drop_rate": 0.1},
+        "model_args": {"arch": {"stem": {"kind": "conv"}}, "drop_rate": 0.1},
         "accelzoo": {
             "arch": {"stem": {"kind": "conv"}}, "arch_digest": "sha256:" + "a" * 64, "class_names": ["cat", "dog"],
             "input_size": shape, "mean": mean, "std": std, "metrics": {"accuracy": 0.75}, "target": "edge",
@@ -48,9 +47,14 @@ def test_the_keys_are_those_timm_reads_and_our_own() -> None:
 
 def test_checking_changes_nothing_but_the_model_arguments() -> None:
     config = make_config(**ARGUMENTS)
-    given = {**config, "model_args": {"num_classes": 2, "drop_rate": 0.1}, "label_names": ["cat", "dog"]}
+    given = {**config, "model_args": {"num_classes": 2, **config["model_args"]}, "label_names": ["cat", "dog"]}
     assert check_config(given) == {**config, "label_names": ["cat", "dog"]}
-    assert given["model_args"] == {"num_classes": 2, "drop_rate": 0.1}
+    assert given["model_args"]["num_classes"] == 2
+
+
+def test_a_release_from_before_the_entry_for_any_architecture_is_still_one() -> None:
+    config = make_config(**ARGUMENTS) | {"architecture": "accelzoo_tiny", "model_args": {}}
+    assert check_config(config) == config
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,7 @@ def test_checking_changes_nothing_but_the_model_arguments() -> None:
         ("accelzoo.arch_digest", "sha256:12", "accelzoo.arch_digest"),
         ("architecture", "", "architecture: expected a name"),
         ("pretrained_cfg", [], "pretrained_cfg: expected a mapping, found list"),
+        ("model_args.arch", {}, "model_args.arch and accelzoo.arch must be equal"),
         ("model_args", None, "model_args: expected a mapping, found NoneType"),
     ],
 )

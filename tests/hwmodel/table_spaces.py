@@ -43,6 +43,19 @@ def small_space(activation: Any = "relu", hidden: int = 64) -> Space:
     )
 
 
+def layered_space() -> Space:
+    """2,592 genomes whose layers are stages that continue one another, some of which may be left out."""
+    optional = {"continued": True, "repeats": choice(0, 1)}
+    stages: list[dict[str, Any]] = [
+        {"kind": "ibn", "out_channels": 8, "stride": 2, "expansion_ratio": choice(2, 4, 6)},
+        {"kind": "ibn", "out_channels": 8, "expansion_ratio": choice(2, 4, 6), **optional},
+        {"kind": KINDS, "out_channels": 8, "expansion_ratio": 2, **optional},
+        {"kind": "fused_ibn", "out_channels": choice(16, 24), "stride": 2, "kernel_size": choice(3, 5)},
+        {"kind": "ibn", "out_channels": 16, "expansion_ratio": choice(2, 4, 6), **optional},
+    ]
+    return Space("layered", {"stem": {"out_channels": 8}, "stages": stages, "input_size": [3, 24, 32]})
+
+
 class FakeKnob(NamedTuple):
     """A knob, as far as a table looks at it."""
 

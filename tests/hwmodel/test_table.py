@@ -26,6 +26,7 @@ from tests.hwmodel.table_spaces import (
     Looking,
     chain,
     far_sighted,
+    layered_space,
     neighbourly,
     random_space,
     small_space,
@@ -78,6 +79,15 @@ def test_every_genome_of_a_small_space(name: str) -> None:
 def test_random_genomes_of_a_shipped_space(name: str) -> None:
     space = get_space("camera")
     check(CostTable(space, load_target(name)), some(space.sizes, 100))
+
+
+@pytest.mark.parametrize("name", ["camera-npu", "edge-npu", "ethos-u55-256"])
+def test_layers_with_knobs_of_their_own(name: str) -> None:
+    space = layered_space()
+    table = CostTable(space, load_target(name))
+    assert table.whole_because == ""
+    assert table.entries < space.size()
+    check(table, every(space.sizes)[::7])
 
 
 def test_networks_whose_weights_do_not_all_fit() -> None:

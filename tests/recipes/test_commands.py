@@ -1,4 +1,4 @@
-"""What the verbs ls, show and cost print."""
+"""What the verb cost prints."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from accelzoo.hubs.conformance import example_release
-from accelzoo.hwmodel import Cost, estimate, list_targets, load_target
-from accelzoo.recipes import cli, list_recipes, recipe_path
-from accelzoo.registry import get_arch, list_models
+from accelzoo.hwmodel import Cost, estimate, load_target
+from accelzoo.recipes import cli
+from accelzoo.registry import get_arch
 from tests.checkout import ROOT
 from tests.recipes.calls import Capture, failure, run, run_json
 
@@ -23,109 +22,6 @@ MODEL = "mobilenetv2_100"
 def write_arch(path: Path, **changes: Any) -> Path:
     path.write_text(json.dumps(get_arch("camera_ibn").to_config() | changes), encoding="utf-8")
     return path
-
-
-# ls
-
-
-def test_ls_lists_every_kind(capsys: Capture) -> None:
-    listing = run_json(capsys, "ls")
-    names = {kind: [entry["name"] for entry in entries] for kind, entries in listing.items()}
-    assert list(names) == ["models", "targets", "recipes", "releases"]
-    assert names["models"] == list_models()
-    assert names["targets"] == list_targets()
-    assert names["recipes"] == list_recipes()
-    text = run(capsys, "ls")
-    assert all(name in text for found in names.values() for name in found)
-
-
-def test_ls_models_has_published_macs(capsys: Capture) -> None:
-    (entry,) = run_json(capsys, "ls", "models", "mobilenetv2_1*")["models"]
-    # MobileNetV2 1.0 at 224: 300.774272 M MACs and 3 504 872 parameters, of which 17 056 pairs are batch norm's.
-    assert (entry["macs"], entry["family"], entry["input_size"]) == (300_774_272, "mobilenetv2", [3, 224, 224])
-    assert entry["weight_bytes"] == (3_504_872 - 2 * 17_056 - 1000) + 4 * (17_056 + 1000)
-
-
-def test_ls_takes_a_pattern_alone(capsys: Capture) -> None:
-    listing = run_json(capsys, "ls", "camera*")
-    assert [entry["name"] for entry in listing["targets"]] == ["camera-npu"]
-    assert "camera_ibn" in [entry["name"] for entry in listing["models"]]
-    assert run(capsys, "ls", "recipes", "none*") == "no recipes\n"
-
-
-def test_ls_releases_finds_the_hub(capsys: Capture, tmp_path: Path) -> None:
-    release = example_release(tmp_path / "tiny")
-    run(capsys, "publish", str(release.folder), "zoo/tiny", "--tag", "v1", "--tag", "paper")
-    (entry,) = run_json(capsys, "ls", "releases", "zoo/*")["releases"]
-    assert entry == {
-        "name": "hub:zoo/tiny",
-        "digest": release.digest,
-        "tags": ["paper", "v1"],
-        "hub": str(tmp_path / "hub"),
-    }
-    assert release.digest[:19] in run(capsys, "ls", "releases")
-
-
-# show
-
-
-@pytest.mark.parametrize("name", list_targets())
-def test_show_target_prints_its_file(name: str, capsys: Capture) -> None:
-    text = (ROOT / "hwmodel" / "targets" / f"{name}.yaml").read_text(encoding="utf-8")
-    assert text.rstrip() in run(capsys, "show", name)
-    data = run_json(capsys, "show", name)["target"]
-    assert (data["clock_hz"], data["digest"]) == (load_target(name).clock_hz, load_target(name).digest())
-
-
-def test_show_target_takes_a_file(capsys: Capture) -> None:
-    text = (
-        (ROOT / "hwmodel" / "targets" / "edge-npu.yaml")
-        .read_text(encoding="utf-8")
-        .replace("name: edge-npu", "name: mine")
-    )
-    Path("some.yaml").write_text(text, encoding="utf-8")
-    shown = run(capsys, "show", "some.yaml")
-    assert shown.splitlines()[0].split() == ["target", "mine"]
-    assert text.rstrip() in shown
-    Path("some.yaml").write_text("name: mine\nclock_hz: 1e9\n", encoding="utf-8")
-    assert "missing required keys" in failure(capsys, "show", "some.yaml")
-    assert "macs_per_cycle" in failure(capsys, "show", "some.yaml")
-    Path("some.yaml").write_text("- clock_hz\n", encoding="utf-8")
-    assert "some.yaml" in failure(capsys, "show", "some.yaml")
-
-
-@pytest.mark.parametrize("name", list_recipes())
-def test_show_recipe_prints_a_file_to_copy(name: str, capsys: Capture) -> None:
-    assert run(capsys, "show", name).rstrip() == recipe_path(name).read_text(encoding="utf-8").rstrip()
-    assert run_json(capsys, "show", name)["recipe"]["recipe"] == name
-
-
-def test_show_model_prints_a_config_that_reads_back(capsys: Capture) -> None:
-    text = run(capsys, "show", MODEL)
-    Path("copy.yaml").write_text(text.split("\n\n", 1)[1], encoding="utf-8")
-    assert get_arch("copy.yaml") == get_arch(MODEL)
-    assert run_json(capsys, "show", "copy.yaml")["model"]["digest"] == get_arch(MODEL).digest()
-    assert run_json(capsys, "show", MODEL)["model"]["arch"] == get_arch(MODEL).to_config()
-
-
-def test_show_release_from_a_folder_and_a_hub(capsys: Capture, tmp_path: Path) -> None:
-    release = example_release(tmp_path / "tiny")
-    run(capsys, "publish", str(release.folder), "zoo/tiny", "--tag", "v1")
-    for name in (str(release.folder), "hub:zoo/tiny@v1"):
-        text = run(capsys, "show", name)
-        assert release.digest in text
-        assert "accuracy" in text
-        data = run_json(capsys, "show", name)["release"]
-        assert (data["digest"], data["files"]) == (release.digest, dict(release.hashes))
-        assert data["config"]["accelzoo"]["metrics"] == {"accuracy": 0.5}
-
-
-def test_a_folder_does_not_hide_a_name(capsys: Capture) -> None:
-    Path(MODEL).mkdir()
-    assert "model" in run_json(capsys, "show", MODEL)
-
-
-# cost
 
 
 def test_cost_json_is_the_whole_cost(capsys: Capture) -> None:
@@ -243,3 +139,37 @@ def test_cost_on_a_target_of_ones_own(capsys: Capture) -> None:
     data = run_json(capsys, "cost", MODEL, "--target", "mine.yaml")
     assert data["target"] == "mine"
     assert data["cost"]["latency_s"] > run_json(capsys, "cost", MODEL, "--target", "edge-npu")["cost"]["latency_s"]
+
+
+@pytest.mark.parametrize(
+    ("head", "kinds"),
+    [
+        ("ssdlite", {"opaque:aten.topk", "opaque:torchvision.nms"}),
+        ("deeplab", {"opaque:aten.argmax"}),
+    ],
+)
+def test_cost_prices_what_follows_a_dense_network_apart(head: str, kinds: set[str], capsys: Capture) -> None:
+    arguments = ("cost", "ibn_t", "--target", "edge-npu", f"head={head}", "num_classes=2", "input_size=320")
+    data = run_json(capsys, *arguments)
+    arch = get_arch("ibn_t", head=head, num_classes=2, input_size=320)
+    assert data["cost"]["latency_s"] == estimate(arch.lower(), load_target("edge-npu")).latency_s
+    following = Cost.from_json(data["postprocessing"]["cost"])
+    assert {entry.split("(")[1][:-1] for entry in following.unpriced} >= kinds
+    network, apart = run(capsys, *arguments).split("\n\npost-processing, not in the totals of the network\n")
+    assert ">=" not in network
+    (no_price,) = [line for line in apart.splitlines() if line.startswith("no price")]
+    assert all(kind.removeprefix("opaque:") in no_price for kind in kinds)
+    assert "nms" not in network
+
+
+def test_cost_of_an_enlarged_class_map_is_in_the_post_processing(capsys: Capture) -> None:
+    data = run_json(capsys, "cost", "ibn_t", "--target", "edge-npu", "head=deeplab", "num_classes=2", "--by-op")
+    resize, argmax = data["postprocessing"]["cost"]["by_op"]
+    # 2 classes of 56 x 56 logits in, 224 x 224 out, a byte each.
+    assert resize["sram_bytes"] == 2 * (56 * 56 + 224 * 224)
+    assert (argmax["bound"], argmax["latency_s"]) == ("unpriced", 0.0)
+
+
+def test_a_classifier_needs_no_post_processing(capsys: Capture) -> None:
+    assert run_json(capsys, "cost", MODEL, "--target", "edge-npu")["postprocessing"] is None
+    assert "post-processing" not in run(capsys, "cost", MODEL, "--target", "edge-npu")
