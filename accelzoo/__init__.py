@@ -9,6 +9,7 @@ from accelzoo import lazy
 if TYPE_CHECKING:
     from accelzoo.arch import Arch
     from accelzoo.errors import AccelzooError
+    from accelzoo.export import export_onnx, export_program
     from accelzoo.hub import open_hub
     from accelzoo.hwmodel import Cost, Graph, Target, list_targets, load_target
     from accelzoo.importer import from_module
@@ -29,6 +30,8 @@ _HOMES = {
     "Target": "hwmodel",
     "create_model": "registry",
     "estimate": "pricing",
+    "export_onnx": "export",
+    "export_program": "export",
     "from_module": "importer",
     "get_arch": "registry",
     "get_space": "registry",
@@ -52,6 +55,8 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "Target",
     "estimate",
     "from_module",
+    "export_onnx",
+    "export_program",
     "Cost",
     "Graph",
     "open_hub",

@@ -75,7 +75,10 @@ class DetectionDecoder(nn.Module):
         boxes = self._boxes(regression[:, chosen].T, chosen)
         # Classes are moved apart by more than an image, so that boxes only suppress those of their own class.
         apart = labels.to(boxes) * (max(self.image) + 1)
-        kept = nms(boxes + apart[:, None], best, settings.iou_threshold)
+        # Two boxes outside the image are kept and come last: torch.export holds torchvision to leave at least two.
+        outside = boxes.new_tensor([[-2, -2, -1, -1], [-4, -4, -3, -3]])
+        moved = torch.cat((boxes + apart[:, None], outside))
+        kept = nms(moved, torch.cat((best, best.new_full((2,), -1.0))), settings.iou_threshold)[:-2]
         return self._padded(boxes[kept], 0), self._padded(best[kept], 0), self._padded(labels[kept], NO_LABEL)
 
     def _candidates(

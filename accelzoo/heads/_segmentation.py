@@ -8,8 +8,8 @@ from typing import TypeVar
 from accelzoo.blocks.conv_bn_act import ConvBnAct
 from accelzoo.blocks.depthwise_separable import DepthwiseSeparable
 from accelzoo.errors import ShapeError
-from accelzoo.heads.base import pick_level
 from accelzoo.hwmodel.ir import GraphBuilder
+from accelzoo.necks.levels import pick_level
 
 T = TypeVar("T")
 

@@ -7,15 +7,13 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from accelzoo.errors import ShapeError
 from accelzoo.hwmodel.ir import GraphBuilder
 
 if TYPE_CHECKING:
     from torch import nn
 
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +60,6 @@ class Head:
     def scaled(self, width_multiplier: float, channel_divisor: int) -> Self:
         """The head of a network whose widths are multiplied."""
         raise NotImplementedError
-
-
-def pick_level(levels: Mapping[int, T], stride: int, what: str) -> T:
-    """Returns what belongs to the level of a stride.
-
-    Raises:
-        ShapeError: If the network has no such level; the message names those that it has.
-    """
-    if stride not in levels:
-        known = ", ".join(map(str, levels))
-        raise ShapeError(f"{what} needs the feature level of stride {stride}; the network has levels of stride {known}")
-    return levels[stride]
 
 
 def check_at_least_one(**values: int | None) -> None:

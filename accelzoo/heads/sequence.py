@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from accelzoo.errors import check_one_of
-from accelzoo.heads.base import Head, T, check_at_least_one, pick_level
+from accelzoo.heads.base import Head, check_at_least_one
 from accelzoo.hwmodel.ir import ACTIVATIONS, GraphBuilder
 from accelzoo.layers import Conv, NormAct
+from accelzoo.necks.levels import pick_level
 from accelzoo.rounding import make_divisible
 
 if TYPE_CHECKING:
     from torch import nn
+
+T = TypeVar("T")
 
 POOLINGS = ("mean", "none")
 

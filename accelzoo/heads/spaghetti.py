@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from accelzoo.blocks import IBN, Block
 from accelzoo.errors import unknown_name
 from accelzoo.heads._detection import Box, DetectionHead
-from accelzoo.heads.base import pick_level
 from accelzoo.heads.ssdlite import SSDLiteHead
 from accelzoo.hwmodel.ir import GraphBuilder
 from accelzoo.layers import Layer
+from accelzoo.necks.levels import pick_level
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,10 +7,21 @@ from itertools import pairwise
 from typing import TypeVar
 
 from accelzoo.errors import ShapeError
-from accelzoo.heads.base import pick_level
 from accelzoo.hwmodel.ir import GraphBuilder
 
 T = TypeVar("T")
+
+
+def pick_level(levels: Mapping[int, T], stride: int, what: str) -> T:
+    """Returns what belongs to the level of a stride.
+
+    Raises:
+        ShapeError: If the network has no such level; the message names those that it has.
+    """
+    if stride not in levels:
+        known = ", ".join(map(str, levels))
+        raise ShapeError(f"{what} needs the feature level of stride {stride}; the network has levels of stride {known}")
+    return levels[stride]
 
 
 def check_feature_levels(strides: tuple[int, ...] | None) -> None:

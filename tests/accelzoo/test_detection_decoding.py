@@ -142,8 +142,9 @@ def test_the_decoder_exports_by_itself(name: str) -> None:
     arch = detector(name)
     decoder = postprocessor(arch, score_threshold=0.5, max_detections=20)
     exported = torch.export.export(decoder, (raw_outputs(arch),)).module()
-    for seed in (1, 2):  # other images than the one it was exported with
-        outputs = raw_outputs(arch, seed=seed)
+    # Other images than the one it was exported with, the last of which holds nothing.
+    others = [raw_outputs(arch, seed=1), raw_outputs(arch, seed=2)]
+    for outputs in (*others, [tuple(values - 1e3 for values in level) for level in others[0]]):
         for ours, theirs in zip(decoder(outputs), exported(outputs), strict=True):
             assert torch.equal(ours, theirs)
 

@@ -14,10 +14,11 @@ from accelzoo.arch import Arch
 from accelzoo.blocks import block_kinds
 from accelzoo.errors import ShapeError
 from accelzoo.heads import ClassificationHead, Head, LrAsppHead, SegmentationFpnHead, head_kinds
-from accelzoo.heads.base import check_at_least_one, pick_level
+from accelzoo.heads.base import check_at_least_one
 from accelzoo.heads.conformance import HeadContract
 from accelzoo.hwmodel.ir import GraphBuilder
 from accelzoo.importer import from_module
+from accelzoo.necks.levels import pick_level
 from tests.accelzoo.fresh import fresh_python
 
 KINDS = list(head_kinds())

@@ -81,6 +81,14 @@ def test_random_genomes_of_a_shipped_space(name: str) -> None:
     check(CostTable(space, load_target(name)), some(space.sizes, 100))
 
 
+@pytest.mark.parametrize("name", ["ibn_detection", "mobiledet_edgetpu", "mobilenetv4_conv_small", "ofa_mobilenetv3"])
+def test_heads_that_read_several_maps_and_layers_with_knobs_of_their_own(name: str) -> None:
+    space = get_space(name)
+    table = CostTable(space, "camera-npu")
+    assert table.whole_because == ""
+    check(table, some(space.sizes, 40))
+
+
 @pytest.mark.parametrize("name", ["camera-npu", "edge-npu", "ethos-u55-256"])
 def test_layers_with_knobs_of_their_own(name: str) -> None:
     space = layered_space()

@@ -91,7 +91,7 @@ def test_version(capsys: Capture) -> None:
         (["ls", "model"], "unknown kind 'model'; did you mean 'models'?"),
         (["show", "camera_npu"], "unknown name 'camera_npu'; did you mean 'camera-npu'?"),
         (["cost", MODEL], "the following arguments are required: --target"),
-        (["cost", "mobilenetv2_10", "--target", "edge-npu"], f"'mobilenetv2_10'; did you mean '{MODEL}'?"),
+        (["cost", "mobilnetv2_100", "--target", "edge-npu"], f"'mobilnetv2_100'; did you mean '{MODEL}'?"),
         (["cost", MODEL, "--target", "edge_npu"], "unknown target 'edge_npu'; did you mean 'edge-npu'?"),
         (["cost", MODEL, "--target", "edge-npu", "num_clases=3"], "'num_clases'; did you mean 'num_classes'?"),
         (["cost", MODEL, "--target", "edge-npu", "num_classes"], "override 'num_classes': expected"),
