@@ -1,8 +1,8 @@
 """What the zoo costs beside timm: registering, building, lowering, running and training the same networks, in one run.
 
-`python benchmarks/zoo_speed.py > benchmarks/zoo_speed.md` writes the committed tables (about a quarter of an hour; with
-`--quick` two minutes, without the compiled column). Both sides of a ratio take turns, so that other work on the machine
-meets both alike; the ratio is the median of the ratios of neighbouring turns.
+`python benchmarks/zoo_speed.py > benchmarks/zoo_speed.md` writes the committed tables (about twenty minutes; with
+`--quick` two minutes, without the compiled columns). Both sides of a ratio take turns, so that other work on the
+machine meets both alike; the ratio is the median of the ratios of neighbouring turns.
 """
 
 from __future__ import annotations
@@ -169,8 +169,9 @@ def run_rows(turns: int, compiled: bool) -> list[tuple[str, ...]]:
         sides: list[Any] = [accelzoo.create_model(name), timm.create_model(models()[name].timm_names[name])]
         cells = [*_forward(sides, turns).cells(), *_step(sides, turns).cells()]
         if compiled:
-            cells += [*_forward([torch.compile(side) for side in sides], turns).cells()]
-            torch.compiler.reset()
+            for measure in (_forward, _step):
+                cells += measure([torch.compile(side) for side in sides], turns).cells()
+                torch.compiler.reset()
         rows.append((name, *cells))
     return rows
 
@@ -228,7 +229,8 @@ def main() -> None:
     print(markdown_table(("model", "ours", "timm", "ratio"), build_rows(5 if quick else 15)))
     print("The same network on both sides, one CPU thread, forward at 1×3×224×224, training step at 4×3×128×128:\n")
     columns = ["model", "forward, ours", "timm", "ratio", "step, ours", "timm", "ratio"]
-    columns += [] if quick else ["compiled forward, ours", "timm", "ratio"]
+    if not quick:
+        columns += ["compiled forward, ours", "timm", "ratio", "compiled step, ours", "timm", "ratio"]
     print(markdown_table(tuple(columns), run_rows(10 if quick else 40, not quick)))
 
 

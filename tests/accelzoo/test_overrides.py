@@ -13,7 +13,7 @@ from accelzoo import create_model, from_module, get_arch
 from accelzoo.arch import Arch, Stage
 from accelzoo.blocks import IBN, ConvBnAct
 from accelzoo.dilation import with_output_stride
-from accelzoo.errors import ConfigError
+from accelzoo.errors import ConfigError, ShapeError
 from accelzoo.heads import ClassificationHead, DeepLabHead, LrAsppHead, SequenceHead
 from accelzoo.stem import Stem
 
@@ -163,3 +163,8 @@ def test_no_overrides_change_nothing() -> None:
     assert get_arch("ibn_t") is get_arch("ibn_t")
     assert get_arch("ibn_t", width_multiplier=1.0, output_stride=32) == get_arch("ibn_t")
     assert isinstance(get_arch("ibn_t").head, ClassificationHead)
+
+
+def test_an_input_that_a_head_cannot_use_is_refused_when_the_network_is_made() -> None:
+    with pytest.raises(ShapeError, match=r"ssdlite: level 4 \(stride 128\) .* input of 64x64"):
+        create_model("ibn_t", head="ssdlite", num_classes=2, input_size=64)
