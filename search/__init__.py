@@ -8,10 +8,12 @@ from accelzoo import lazy
 
 if TYPE_CHECKING:
     from accelzoo.search.algorithms import Algorithm, algorithm_names, get_algorithm
+    from accelzoo.search.algorithms.reinforce import absolute_reward
     from accelzoo.search.costs import TargetCosts
     from accelzoo.search.driver import run
     from accelzoo.search.evaluator import CandidateError
     from accelzoo.search.objective import Budgets, Objective
+    from accelzoo.search.pareto import hypervolume, pareto_front
     from accelzoo.search.plan import Named
     from accelzoo.search.record import COST_FIELDS, Price, Record
     from accelzoo.search.result import Candidate, Result
@@ -35,8 +37,11 @@ _HOMES = {
     "SearchSpace": "space",
     "TargetCosts": "costs",
     "Trace": "trace",
+    "absolute_reward": "algorithms.reinforce",
     "algorithm_names": "algorithms",
     "get_algorithm": "algorithms",
+    "hypervolume": "pareto",
+    "pareto_front": "pareto",
     "read_trace": "trace",
     "run": "driver",
 }
@@ -57,6 +62,9 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "Algorithm",
     "algorithm_names",
     "get_algorithm",
+    "pareto_front",
+    "hypervolume",
+    "absolute_reward",
     "SearchSpace",
     "Genome",
     "GenomeMatrix",

@@ -38,6 +38,7 @@ class Algorithm(Protocol):
     def tell(self, genomes: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Learns values: float64 `(n,)` for `(n, positions)`, higher is better, −inf for a candidate without one.
 
+        Multi-objective algorithms take `(n, objectives)` as well, a row of −inf for a candidate without values.
         Genomes that were never asked for are welcome: they are a head start.
         """
 
