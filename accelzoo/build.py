@@ -40,13 +40,9 @@ def build(arch: Arch, generator: torch.Generator | None = None) -> Trunk:
 
     Returns:
         An `AccelNet` if the head classifies, otherwise a `DenseNet`.
-
-    Raises:
-        ShapeError: If a dense head needs a level that the network lacks, or that its input size makes too small.
     """
     if isinstance(arch.head, ClassificationHead):
         return build_classifier(arch, generator)
-    arch.lower()  # the module alone would run on maps that have nothing left to halve
     model = DenseNet(arch)
     modules.init_weights(model, generator)
     return model

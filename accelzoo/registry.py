@@ -96,6 +96,7 @@ def create_model(
         UnknownNameError: If there is no such model.
         ConfigError: If an override is unknown or its value is out of range, or `weights` names nothing.
         ReleaseError: If there are no such weights, they are damaged, or they do not fit.
+        ShapeError: If the head needs a level that the network lacks, or that its input size makes too small.
     """
     from accelzoo.build import build
 
@@ -110,7 +111,10 @@ def create_model(
         from accelzoo.pretrained import load_pretrained
 
         return load_pretrained(str(name), overrides)
-    return build(get_arch(name, **overrides))
+    arch = get_arch(name, **overrides)
+    if arch.head.task != "classification":
+        arch.lower()  # the module alone would run on maps that have nothing left to halve
+    return build(arch)
 
 
 def _is_file(name: str | Path) -> bool:
