@@ -280,3 +280,12 @@ def test_the_test_command_is_the_one_that_continuous_integration_runs() -> None:
     tests = [command for command in commands if command.endswith("-m pytest")]
     assert len(tests) == 1
     assert tests[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_counts_of_the_zoo_are_right() -> None:
+    from accelzoo import list_models, list_spaces
+    from accelzoo.families import families
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| networks | {len(list_models())}, in {len(families())} families:" in text
+    assert f"| spaces | {len(list_spaces())}:" in text
