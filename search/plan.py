@@ -46,8 +46,14 @@ class Plan:
         self._seed = seed
 
     def algorithm(self) -> Algorithm:
-        """Returns the algorithm as it is before the first candidate."""
-        return self._kind(self._evaluator.sizes, draw.generator(self._seed, _ALGORITHM), **self._options)
+        """Returns the algorithm as it is before the first candidate.
+
+        One that can tell architectures apart rather than genomes (`use_canonical`) is told how.
+        """
+        algorithm = self._kind(self._evaluator.sizes, draw.generator(self._seed, _ALGORITHM), **self._options)
+        if hasattr(algorithm, "use_canonical"):
+            algorithm.use_canonical(self._evaluator.space.canonical)
+        return algorithm
 
     def header(self) -> dict[str, Any]:
         """Returns the settings as plain data."""

@@ -22,7 +22,9 @@ class Algorithm(Protocol):
 
     An implementation draws from its generator only (through `accelzoo.draw`) and keeps no clock, file or set order
     in its state: told the same values it asks for the same genomes anywhere, which is how a trace is resumed.
-    `accelzoo.search.conformance` tests all of that.
+    `accelzoo.search.conformance` tests all of that. One with a method `use_canonical` gets `SearchSpace.canonical` from
+    the search before its first turn; `bayesian` also has `use_features` and `use_violation`, for those who ask it
+    themselves.
 
     Args:
         sizes: The number of choices of each position.

@@ -93,6 +93,13 @@ def test_equal_architectures_are_evaluated_once() -> None:
     assert "15 evaluated, 0 over budget, 9 duplicates, 0 failed" in result.message
 
 
+def test_an_algorithm_that_tells_architectures_apart_asks_for_each_once_before_it_repeats_one() -> None:
+    space = ToySpace(sizes=(2, 3, 4), alias=True)
+    # Only what is drawn before there is a model may repeat: here that is one genome.
+    result = search(space, evaluations=100, algorithm="bayesian", algorithm_options={"initial": 1})
+    assert [record.status for record in result.trace] == ["ok"] * 15 + ["duplicate"] * 9
+
+
 class Fussy(ToySpace):
     """Has one genome whose choices do not go together."""
 
