@@ -100,21 +100,20 @@ def create_model(
     """
     from accelzoo.build import build
 
-    released = pretrained or str(name).startswith("hub:")
-    if weights is not None:
-        if released:
+    if pretrained or str(name).startswith("hub:"):
+        if weights is not None:
             raise ConfigError([f"{name}: a release comes with its own weights; leave weights out"])
-        from accelzoo.weights import load_with_weights
-
-        return load_with_weights(name, weights, overrides)
-    if released:
         from accelzoo.pretrained import load_pretrained
 
         return load_pretrained(str(name), overrides)
     arch = get_arch(name, **overrides)
     if arch.head.task != "classification":
         arch.lower()  # the module alone would run on maps that have nothing left to halve
-    return build(arch)
+    if weights is None:
+        return build(arch)
+    from accelzoo.weights import load_with_weights
+
+    return load_with_weights(name, weights, overrides)
 
 
 def _is_file(name: str | Path) -> bool:

@@ -188,6 +188,14 @@ class CostTable:
         if not self.whole_because:
             self._check(rng)
 
+    def with_lookup(self, call: Callable[[Lookup], T]) -> T:
+        """Calls with what is known of the parts, which learns on demand; again from the start if that sees too little.
+
+        Args:
+            call: Takes the look-up; it must not keep it.
+        """
+        return self._restarting(lambda: call(self._lookup))
+
     def _restarting(self, call: Callable[[], T]) -> T:
         """Calls; where parts turn out to depend on what makes their inputs, starts anew with that seen first.
 

@@ -2,8 +2,9 @@
 
 As the authors' release has them: TensorFlow's padding in the backbone, residual sums only where the release sets them,
 91 logits a box, one of them for background. The release's normalisation adds 0.01 to variances in the backbone and
-0.001 behind it; here there is one value for both, the backbone's. The classifiers are the bare backbones with a linear
-layer behind the pool.
+0.001 behind it; here there is one value for both, the backbone's. The detector's further maps pad symmetrically, and
+with a logit for background `accelzoo.detection` decodes by a softmax, where the release takes sigmoids. The classifiers
+are the bare backbones with a linear layer behind the pool.
 """
 
 from __future__ import annotations

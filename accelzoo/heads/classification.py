@@ -22,6 +22,9 @@ class ClassificationHead(Head):
     `hidden_norm`; without, it has a bias unless `hidden_bias` is off. `num_classes` 0 leaves out the classifier, as
     timm does. `drop_rate` is the dropout of features before the classifier in training.
 
+    The head's modules stand at the top of the network, under timm's names: `AccelNet` makes them from `hidden_layers`,
+    and `build` does not.
+
     Raises:
         ValueError: If a value is out of its range.
     """

@@ -55,7 +55,7 @@ def from_cost_table(
     if table.whole_because:
         raise AccelzooError(f"prices are not additive: the table prices every genome as a whole: {table.whole_because}")
     table.build()
-    walk = table._restarting(lambda: _Walk(table._lookup, table.sizes, fields, peak_activation_bytes))
+    walk = table.with_lookup(lambda lookup: _Walk(lookup, table.sizes, fields, peak_activation_bytes))
     columns = (*fields, *(() if WEIGHTS in fields else (WEIGHTS,)))
     made = AdditiveTable(columns=columns, sizes=table.sizes, layers=walk.layers)
     capacity = weight_capacity(table.target)

@@ -168,3 +168,5 @@ def test_no_overrides_change_nothing() -> None:
 def test_an_input_that_a_head_cannot_use_is_refused_when_the_network_is_made() -> None:
     with pytest.raises(ShapeError, match=r"ssdlite: level 4 \(stride 128\) .* input of 64x64"):
         create_model("ibn_t", head="ssdlite", num_classes=2, input_size=64)
+    with pytest.raises(ShapeError, match="input of 64x64"):
+        create_model("ibn_t", head="ssdlite", num_classes=2, input_size=64, weights=create_model("ibn_t").state_dict())

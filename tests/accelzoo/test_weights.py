@@ -255,13 +255,13 @@ def test_weights_of_another_network_are_refused(theirs: nn.Module) -> None:
 def test_a_dense_head_stands_on_the_trunk_of_a_classifier(theirs: nn.Module) -> None:
     """The classifier's own layers are left out; a whole network of ours is taken whole."""
     state = theirs.state_dict()
-    model = create_model(NAME, weights=state, head="ssdlite", num_classes=3, input_size=96)
+    model = create_model(NAME, weights=state, head="ssdlite", num_classes=3, input_size=288)
     ours = model.state_dict()
     trunk = [key for key in state if key.startswith(("conv_stem.", "bn1.", "blocks."))]
     assert {key for key in ours if not key.startswith("head.")} == {*trunk}
     assert all(torch.equal(ours[key], state[key]) for key in trunk)
-    again = create_model(NAME, weights=ours, head="ssdlite", num_classes=3, input_size=96)
+    again = create_model(NAME, weights=ours, head="ssdlite", num_classes=3, input_size=288)
     assert all(torch.equal(value, ours[key]) for key, value in again.state_dict().items())
     del ours[trunk[0]]
     with pytest.raises(ReleaseError, match=f"1 missing: {trunk[0]}"):
-        create_model(NAME, weights=ours, head="ssdlite", num_classes=3, input_size=96)
+        create_model(NAME, weights=ours, head="ssdlite", num_classes=3, input_size=288)
