@@ -14,6 +14,7 @@ from accelzoo.training.config import TrainConfig
 from accelzoo.training.errors import CheckpointError, TrainError
 from accelzoo.training.identity import weights_digest
 from accelzoo.training.loop import fit
+from accelzoo.training.objective import Objective
 from accelzoo.training.progress import Progress
 from accelzoo.training.result import EpochRecord, TrainResult
 from accelzoo.training.schedule import learning_rate
@@ -22,6 +23,7 @@ __all__ = [
     "Augment",
     "CheckpointError",
     "EpochRecord",
+    "Objective",
     "Progress",
     "TrainConfig",
     "TrainError",

@@ -1,6 +1,8 @@
 """NSGA-II of pymoo and of Optuna behind `ask` and `tell`, for the benchmarks that compare with them.
 
-They are in no extra of this project: `pip install pymoo optuna`. Both minimise; here everything is maximised.
+They are bare on purpose: what is measured is their own time and their own candidates, repeats included. Through
+`accelzoo.search.algorithms.optuna` and `.pymoo`, which searches use, each genome is asked for once and checked. They
+need `pip install 'accelzoo[optuna,pymoo]'`. Both minimise; here everything is maximised.
 """
 
 from __future__ import annotations

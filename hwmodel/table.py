@@ -148,6 +148,14 @@ class CostTable:
         """
         return self._price(genomes)[1]
 
+    def totals(self, genomes: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Returns what `price` and `unpriced` return, for one look-up.
+
+        Raises:
+            ShapeError, CostTableError: As `price` does.
+        """
+        return self._price(genomes)
+
     def tabulated(self, genomes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Tells which genomes `price` looks up, `(n,)`; the others, whose weights do not fit on chip, take it long.
 

@@ -22,6 +22,10 @@ class DataBank:
         self.channels = channels
         self._loaded: dict[tuple[int, int, int], ClassificationData] = {}
 
+    def __reduce__(self) -> tuple[type[DataBank], tuple[str, int]]:
+        """Travels to worker processes as a name; each of them loads what it needs."""
+        return DataBank, (self.source, self.channels)
+
     def at(self, size: tuple[int, int, int]) -> ClassificationData:
         """The data set at `size` = `(channels, height, width)`."""
         if size not in self._loaded:

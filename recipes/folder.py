@@ -15,8 +15,8 @@ from accelzoo.recipes.schema import Recipe, check_unchanged
 
 RECIPE_FILE = "recipe.yaml"
 _MADE_BY_RUNS = re.compile(
-    r"recipe\.yaml|search|trainings|release|table\.md|(lock|seconds)\.json"
-    r"|\.(recipe\.yaml|table\.md|lock\.json|seconds\.json|release\.[^.]+)\.partial"
+    r"recipe\.yaml|search|finalists|trainings|release|table\.md|(lock|seconds|shortlist)\.json"
+    r"|\.(recipe\.yaml|table\.md|lock\.json|seconds\.json|shortlist\.json|release\.[^.]+)\.partial"
 )
 
 
@@ -30,6 +30,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.search = path / "search"
+        self.finalists = path / "finalists"
         self.release = path / "release"
         self.table = path / "table.md"
         self.lock = path / "lock.json"

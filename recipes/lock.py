@@ -34,8 +34,17 @@ def machine(threads: int) -> dict[str, Any]:
     return {"system": platform.system(), "device": device, "cpu_count": os.cpu_count(), "threads": threads}
 
 
-def describe_search(result: Result, winner_index: int, signal_digest: str) -> dict[str, Any]:
-    """What was searched, how, and where in the trace the winner stands."""
+def describe_search(
+    result: Result, winner_index: int, signal_digest: str, parts: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What was searched, how, and where in the trace the winner stands.
+
+    Args:
+        result: The search.
+        winner_index: The winner's candidate.
+        signal_digest: Names the accuracy signal.
+        parts: What came before and after it: facts of the `shortlist` and of the `finalists`' race.
+    """
     trace = b"" if result.path is None else result.path.read_bytes()
     return {
         **{key: result.header[key] for key in ("algorithm", "budgets", "objective", "seed", "space", "target")},
@@ -44,7 +53,8 @@ def describe_search(result: Result, winner_index: int, signal_digest: str) -> di
         "evaluated": sum(record.evaluated for record in result.trace),
         "trace_sha256": hashlib.sha256(trace).hexdigest(),
         "winner_index": winner_index,
-        "front": [candidate.index for candidate in result.front()],
+        "front": [candidate.index for candidate in result.front],
+        **{name: dict(facts) for name, facts in (parts or {}).items()},
     }
 
 

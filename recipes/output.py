@@ -38,21 +38,27 @@ def emit_json(value: Any) -> None:
 
 
 def emit_csv(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Writes equal mappings as CSV (RFC 4180) under a header of their keys; nothing if there are none.
-
-    Lists of numbers are joined by `x` as shapes are, other lists by blanks, counts by kind as `2 resize; 1 pool`.
+    """Writes equal mappings as `csv_text` spells them.
 
     Raises:
         ClosedOutputError: If nobody reads them.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(newline="")  # else Windows would write each line's end as \r\r\n
+    emit(csv_text(entries), end="")
+
+
+def csv_text(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Returns equal mappings as CSV (RFC 4180) under a header of their keys; nothing if there are none.
+
+    Lists of numbers are joined by `x` as shapes are, other lists by blanks, counts by kind as `2 resize; 1 pool`.
     """
     text = StringIO(newline="")
     if entries:
         writer = csv.DictWriter(text, [*entries[0]], lineterminator="\r\n")
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in entry.items()} for entry in entries)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(newline="")  # else Windows would write each line's end as \r\r\n
-    emit(text.getvalue(), end="")
+    return text.getvalue()
 
 
 def _plain(value: Any) -> Any:

@@ -1,37 +1,48 @@
-"""A recipe from end to end: price the baseline, search, train finalists, train winner and baseline, release.
+"""A recipe from end to end: price the baseline, filter, search, race, train winner and baseline, release.
+
+The search is a funnel of accuracy signals, each dearer and better than the one before: zero-cost scores choose a
+shortlist, a search trains some of it shortly, and its finalists race in longer trainings.
 
 Every part keeps what it has done in the run's folder, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelzoo.arch import Arch
 from accelzoo.build import AccelNet
-from accelzoo.errors import AccelzooError
 from accelzoo.hwmodel import Cost, estimate
 from accelzoo.recipes.bank import DataBank
 from accelzoo.recipes.folder import RunFolder, write_text
+from accelzoo.recipes.funnel import (
+    FinalistsRace,
+    check_shortlist,
+    choose,
+    describe_race,
+    describe_shortlist,
+    take_shortlist,
+)
 from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.report import Comparison, Scored
 from accelzoo.recipes.schema import Recipe, load_recipe, profile_names
-from accelzoo.recipes.trainings import TrainingSignal, train, validation_top1
+from accelzoo.recipes.trainings import TrainingSignal, train
 from accelzoo.search import Budgets, Candidate, Objective, Result, TargetCosts, run
 from accelzoo.search.evaluator import Evaluator
 from accelzoo.search.plan import Plan
+from accelzoo.search.race import Trial
+from accelzoo.search.shortlist import Shortlist
 from accelzoo.search.trace import FILE_NAME
+from accelzoo.search.workers import Workers, as_workers
 from accelzoo.tasks.classification import evaluate
 from accelzoo.tasks.metrics import Metrics
-from accelzoo.train import TrainError
 
 _CHANNELS = 3
 
@@ -64,6 +75,7 @@ def run_recipe(
     out: Path | None = None,
     resume: bool = False,
     force: bool = False,
+    workers: int | str | Workers = 1,
     progress: bool | None = None,
 ) -> Outcome:
     """Runs a recipe.
@@ -75,6 +87,9 @@ def run_recipe(
         out: The run's folder; None: `runs/<recipe>-<profile>` (`default` for a recipe without profiles).
         resume: Go on with the run in that folder.
         force: Throw away the run in that folder.
+        workers: How many processes train candidates, or where (see `accelzoo.search.workers`); of search and finalists
+            alike. Decides nothing but how long it takes; at most `search.pending` of them have something to do in the
+            search.
         progress: Show progress; None: if standard error is a terminal.
 
     Raises:
@@ -87,16 +102,18 @@ def run_recipe(
     plan = load_recipe(recipe, profile, overrides)
     chosen = profile or next(iter(profile_names(recipe)), "default")
     folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{chosen}")
-    return _Run(plan, folder, progress).go(resume=resume, force=force)
+    return _Run(plan, folder, as_workers(workers), progress).go(resume=resume, force=force)
 
 
 class _Run:
     """The parts of one run, in order."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, progress: bool | None) -> None:
+    def __init__(self, recipe: Recipe, folder: RunFolder, workers: Workers, progress: bool | None) -> None:
         self.recipe = recipe
         self.folder = folder
+        self.workers = workers
         self.progress = progress
+        self.parts: dict[str, Mapping[str, Any]] = {}
         self.bank = DataBank(recipe.data, _CHANNELS)
         largest = max(recipe.resolutions)
         self.input_size = (_CHANNELS, largest, largest)
@@ -110,7 +127,7 @@ class _Run:
             self._check_search(task)
         self.folder.begin(self.recipe, resume=resume, force=force)
         self._say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
-        result = self._search(task)
+        result = self._search(task, self._shortlist(task))
         winner = self._choose(task, result)
         self._say(f"winner: candidate {winner.index}, {_summary(estimate(winner.arch.lower(), task.target))}")
         return self._release(task, result, winner)
@@ -120,9 +137,13 @@ class _Run:
         plan = self.recipe.search
         costs, budgets = TargetCosts(task.target), Budgets.of(task.budgets)
         evaluator = Evaluator(task.space, self._signal(), costs, budgets, self._objective(task))
-        settings = Plan(evaluator, plan.algorithm, plan.options, plan.seed)
-        settings.algorithm()
+        settings = Plan(evaluator, plan.algorithm, plan.options, plan.seed, pending=plan.pending)
+        settings.algorithm(informed=False)
         settings.find_start()
+        if plan.shortlist is not None:
+            anything = [[0] * len(task.space.sizes)]
+            Plan(evaluator, plan.algorithm, plan.options, plan.seed, pool=anything)  # can it be kept to a pool?
+            check_shortlist(plan, task)
 
     def _signal(self) -> TrainingSignal:
         return TrainingSignal(self.bank, self.recipe.search.signal, self.recipe.search.validation_images)
@@ -130,10 +151,22 @@ class _Run:
     def _objective(self, task: Task) -> Objective:
         return Objective(exponent=self.recipe.search.latency_exponent, reference=task.baseline_cost.latency_s)
 
-    def _search(self, task: Task) -> Result:
-        plan = self.recipe.search
+    def _shortlist(self, task: Task) -> Shortlist | None:
         limits = ", ".join(f"{name} ≤ {maximum:,.4g}" for name, maximum in task.budgets.items())
-        self._say(f"search: {plan.evaluations} evaluations in {task.space!r} under {limits or 'no budgets'}")
+        self._say(f"space: {task.space!r} under {limits or 'no budgets'}")
+        started = time.perf_counter()
+        made = take_shortlist(self.recipe.search, task, self.folder, self.progress)
+        if made is not None:
+            self._took("shortlist", started)
+            self.parts["shortlist"] = describe_shortlist(made)
+            scores = " + ".join(made.settings["scores"])
+            self._say(f"shortlist by {scores}: {made.summary()} ({self._seconds()['shortlist']:,.1f} s)")
+        return made
+
+    def _search(self, task: Task, shortlist: Shortlist | None) -> Result:
+        plan = self.recipe.search
+        among = "the space" if shortlist is None else f"the {len(shortlist):,} of the shortlist"
+        self._say(f"search: {plan.evaluations} short trainings among {among}, chosen by {plan.algorithm}")
         started = time.perf_counter()
         result = run(
             task.space,
@@ -144,44 +177,45 @@ class _Run:
             costs=TargetCosts(task.target),
             budgets=task.budgets,
             objective=self._objective(task),
+            pool=None if shortlist is None else shortlist.genomes,
             seed=plan.seed,
+            workers=self.workers,
+            pending=plan.pending,
             folder=self.folder.search,
             resume=True,
             progress=self.progress,
         )
         self._took("search", started)
         best = result.best
-        self._say(f"{result.message}; best: top-1 {best.accuracy:.2%} at {_summary(best.cost)}")
+        took = self._seconds()["search"]
+        self._say(f"{result.message} ({took:,.1f} s); best: top-1 {best.accuracy:.2%} at {_summary(best.cost)}")
         return result
 
     def _choose(self, task: Task, result: Result) -> Candidate:
         """Trains the search's best beside the baseline; see `choose`."""
         plan = self.recipe.finalists
-        candidates = result.top(plan.count)
         started = time.perf_counter()
-        reference = self._brief("baseline", task.baseline)
-        self._say(f"finalists: baseline reaches {reference:.2%} in the same short training")
-        scores = []
-        for candidate in candidates:
-            try:
-                scores.append(self._brief(f"candidate{candidate.index}", candidate.arch))
-                self._say(f"  candidate {candidate.index}: {scores[-1]:.2%} at {_summary(candidate.cost)}")
-            except TrainError as error:  # it would stop every resumed run as well
-                scores.append(-math.inf)
-                self._say(f"  candidate {candidate.index}: {error}")
-        if max(scores) == -math.inf:
-            raise AccelzooError("every finalist's training failed; change `finalists.training`")
+        racing = FinalistsRace(self.bank, plan, self.folder, self.workers, self.progress)
+        reference = racing.reference(task.baseline)
+        self._say(f"finalists: baseline reaches {reference:.2%} in the same training")
+        race, trained = racing.run(result.top(plan.count), self._tell)
         self._took("finalists", started)
+        self.parts["finalists"] = describe_race(race)
+        spent = f"{len(race.trials)} trainings that cost {race.spent:,.3g} whole ones"
+        self._say(f"finalists: {spent} ({self._seconds()['finalists']:,.1f} s)")
         required = reference + plan.accuracy_margin
+        candidates, scores = [candidate for candidate, _ in trained], [accuracy for _, accuracy in trained]
         if max(scores) < required:
             self._say(f"no finalist reaches {required:.2%}: the most accurate wins; search longer or raise the budgets")
         return choose(candidates, scores, required)
 
-    def _brief(self, name: str, arch: Arch) -> float:
-        folder = self.folder.training(f"finalist-{name}")
-        view = self.bank.of(arch).search_view()
-        _, result = train(arch, view, self.recipe.finalists.training, 0, folder, self.progress)
-        return validation_top1(result)
+    def _tell(self, candidate: Candidate, trial: Trial) -> None:
+        if trial.accuracy is None:
+            said = str(trial.reason)
+        else:
+            share = "" if trial.fidelity == 1 else f" after {trial.fidelity:.3g} of the training"
+            said = f"{trial.accuracy:.2%}{share} at {_summary(candidate.cost)}"
+        self._say(f"  candidate {candidate.index}: {said}")
 
     def _release(self, task: Task, result: Result, winner: Candidate) -> Outcome:
         facts: dict[str, Any] = {}
@@ -193,7 +227,7 @@ class _Run:
             self.recipe,
             target=task.target,
             winner_digest=winner.arch.digest(),
-            search=describe_search(result, winner.index, self._signal().digest()),
+            search=describe_search(result, winner.index, self._signal().digest(), self.parts),
             data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
             trainings=facts,
             comparison=comparison.to_json(),
@@ -252,19 +286,6 @@ class _Run:
 
     def _say(self, line: str) -> None:
         print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
-
-
-def choose(candidates: Sequence[Candidate], accuracies: Sequence[float], required: float) -> Candidate:
-    """Picks the fastest candidate that reaches the required accuracy; if none does, the most accurate."""
-    pairs = list(zip(candidates, accuracies, strict=True))
-    good = [candidate for candidate, accuracy in pairs if accuracy >= required]
-    if good:
-        return min(good, key=lambda candidate: (_latency(candidate), candidate.index))
-    return max(pairs, key=lambda pair: (pair[1], -pair[0].index))[0]
-
-
-def _latency(candidate: Candidate) -> float:
-    return float("inf") if candidate.cost is None else candidate.cost.latency_s
 
 
 def _summary(cost: Any) -> str:

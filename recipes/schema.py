@@ -11,7 +11,33 @@ from typing import Any, Literal
 from accelzoo import config
 from accelzoo.errors import ConfigError, unknown_name
 from accelzoo.recipes import recipe_path
+from accelzoo.search.halving import halving_rungs
+from accelzoo.search.scores import DEFAULT_COMBINATION
 from accelzoo.training.config import TrainConfig
+
+Scale = Literal["epochs", "images", "resolution"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortlistPlan:
+    """The zero-cost filter before a search: only what it keeps is trained.
+
+    Args:
+        draw: Genomes to look at; a smaller space is looked at as a whole.
+        keep: The most to keep, spread along the front of score and latency.
+        scores: Zero-cost scores in closed form, combined by rank.
+    """
+
+    draw: int = 100_000
+    keep: int = 512
+    scores: tuple[str, ...] = DEFAULT_COMBINATION
+
+    def __post_init__(self) -> None:
+        for name in ("draw", "keep"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
+        if not self.scores:
+            raise ValueError("scores must name at least one score")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +48,27 @@ class SearchPlan:
         evaluations: Candidates that the accuracy signal is asked for.
         algorithm: One of `accelzoo.search.algorithm_names()`.
         options: The algorithm's own parameters.
-        seed: Seeds the search; equal seeds give equal traces.
+        seed: Seeds shortlist and search; equal seeds give equal traces.
         latency_exponent: Score = accuracy × (latency / the baseline's) ^ exponent.
         validation_images: How many validation images a candidate is judged on.
+        pending: How many candidates may be in training at once. It decides the trace; how many workers there are does
+            not, and more than this have nothing to do.
+        shortlist: The filter before the search; null: the search proposes whatever is in the space.
         signal: The short training that gives a candidate's accuracy.
     """
 
     evaluations: int
-    algorithm: str = "evolution"
+    algorithm: str = "default"
     options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     latency_exponent: float = -0.07
     validation_images: int = 2000
+    pending: int = 1
+    shortlist: ShortlistPlan | None = None
     signal: TrainConfig
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "validation_images"):
+        for name in ("evaluations", "validation_images", "pending"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} (={getattr(self, name)}) must be at least 1")
         if self.seed < 0:
@@ -51,19 +82,31 @@ class SearchPlan:
 class Finalists:
     """The search's best, trained somewhat longer, beside the baseline trained alike.
 
+    With several fidelities the finalists race (`accelzoo.search.halving`): all are trained for the first share of
+    `training`, and the best share of them for the next, up to the whole.
+
     Args:
         count: How many.
+        fidelities: Shares of `training`, rising to 1; with 1 alone, every finalist gets all of it.
+        keep: Share of the finalists that goes on from one fidelity to the next.
+        scale: What a share is a share of: `epochs`, training `images`, or the pixels of the input (`resolution`).
         accuracy_margin: By how much validation accuracy must exceed the baseline's; of those that do, the fastest wins.
         training: The training that they get.
     """
 
     count: int = 4
+    fidelities: tuple[float, ...] = (1.0,)
+    keep: float = 0.5
+    scale: Scale = "epochs"
     accuracy_margin: float = 0.0
     training: TrainConfig
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"count (={self.count}) must be at least 1")
+        if not self.fidelities or self.fidelities[-1] != 1:
+            raise ValueError(f"fidelities (={list(self.fidelities)}) must end with 1, the whole training")
+        halving_rungs(self.count, self.fidelities, self.keep)
         _require_scored("training", self.training)
 
 

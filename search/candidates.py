@@ -1,12 +1,15 @@
-"""The genomes among which a surrogate chooses: all of a small space, a changing sample of a large one."""
+"""The genomes among which a search chooses: given ones, all of a small space, a changing sample of a large one."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from accelzoo.search.genomes import all_genomes, genome_count, random_genome
+from accelzoo import draw
+from accelzoo.errors import ConfigError
+from accelzoo.search.genomes import all_genomes, checked_matrix, genome_count, random_genome
 from accelzoo.search.knowledge import Knowledge
 from accelzoo.search.space import Genome
 from accelzoo.search.surrogate import FeatureScale
@@ -14,11 +17,46 @@ from accelzoo.search.surrogate import FeatureScale
 ENUMERATED = 10_000
 
 
+class Given:
+    """Hands out given genomes, each once: `accelzoo.search.genomes.Unseen` for a search that is limited to some.
+
+    Args:
+        genomes: Integers `(n, positions)`; repeats count once.
+        sizes: The number of choices of each position.
+        rng: Decides the order in which they are handed out where nothing else does.
+
+    Raises:
+        ConfigError: If there are none.
+        ShapeError: If they do not fit the space.
+    """
+
+    def __init__(self, genomes: npt.ArrayLike, sizes: tuple[int, ...], rng: np.random.Generator) -> None:
+        self.genomes = list(dict.fromkeys(checked_matrix(genomes, sizes)))
+        if not self.genomes:
+            raise ConfigError(["a pool must have at least one genome"])
+        self._left = dict.fromkeys(self.genomes[index] for index in draw.permutation(rng, len(self.genomes)))
+
+    def add(self, genome: Genome) -> None:
+        """Marks a genome as handed out."""
+        self._left.pop(genome, None)
+
+    def next(self, propose: Callable[[], Genome]) -> Genome | None:
+        """Returns the proposed genome, or one in random order if that is not left; None when none is left."""
+        if not self._left:
+            return None
+        genome = propose()
+        if genome not in self._left:
+            genome = next(iter(self._left))
+        del self._left[genome]
+        return genome
+
+
 class CandidatePool:
     """Candidates, each by the genome that stands for its architecture.
 
-    All of a space with at most 10,000 genomes. Of a larger one `count` random genomes, which stay until they are used
-    (so that their features are worked out once), and the neighbours of parents.
+    Those of `Knowledge.pool` if there is one, else all of a space with at most 10,000 genomes. Of a larger one `count`
+    random genomes, which stay until they are used (so that their features are worked out once), and the neighbours of
+    parents.
 
     Args:
         sizes: The number of choices of each position.
@@ -32,9 +70,13 @@ class CandidatePool:
         self._rng = rng
         self._count = count
         self._knowledge = knowledge
-        self._whole = genome_count(sizes) <= ENUMERATED
+        self._small = genome_count(sizes) <= ENUMERATED
         self._genomes: list[Genome] = []
         self._scale: FeatureScale | None = None
+
+    @property
+    def _whole(self) -> bool:
+        return self._small or self._knowledge.pool is not None
 
     @property
     def feature_scale(self) -> FeatureScale:
@@ -73,7 +115,9 @@ class CandidatePool:
     def _fill(self, used: Collection[Genome]) -> None:
         if self._whole:
             if not self._genomes:
-                self._genomes = list(dict.fromkeys(map(self._knowledge.named, all_genomes(self._sizes))))
+                given = self._knowledge.pool
+                genomes = all_genomes(self._sizes) if given is None else given
+                self._genomes = list(dict.fromkeys(map(self._knowledge.named, genomes)))
             return
         kept = dict.fromkeys(genome for genome in self._genomes if genome not in used)
         for _ in range(2 * (self._count - len(kept))):  # canonical genomes may repeat: no loop waits for luck

@@ -204,6 +204,28 @@ class AlgorithmContract:
                 assert len(genomes) == 2 or len(seen) == genome_count(sizes)
                 algorithm.tell(genomes, self.values(genomes))
 
+    def test_several_objectives_are_declared(self) -> None:
+        """A search asks only those for several objectives that say so in their class."""
+        if self.objectives > 1:
+            assert getattr(self.algorithm, "several_objectives", False) is True
+
+    def test_a_pool_is_all_that_is_asked_for(self) -> None:
+        """With `use_pool`, no other genome; fewer rows only when every one of the pool has been asked for."""
+        algorithm: Any = self.make()
+        if not hasattr(algorithm, "use_pool"):
+            return
+        drawn = np.array([[draw.below(rng, size) for size in SIZES] for rng in map(draw.generator, range(20))])
+        pool = {tuple(row) for row in drawn.tolist()}
+        algorithm.use_pool(drawn)
+        asked: list[tuple[int, ...]] = []
+        for _ in range(len(pool) + 3):
+            genomes = algorithm.ask(1)
+            self._check(genomes, SIZES)
+            asked += [tuple(row) for row in genomes.tolist()]
+            algorithm.tell(genomes, self.values(genomes))
+            assert set(asked) <= pool
+            assert len(genomes) == 1 or set(asked) == pool
+
     def _column(self, *values: float) -> npt.NDArray[np.float64]:
         """Returns values, each in every objective."""
         column = np.array(values, np.float64)

@@ -72,7 +72,7 @@ def checked_matrix(genomes: npt.ArrayLike, sizes: tuple[int, ...]) -> list[Genom
         ShapeError: If it is no integer matrix `(n, len(sizes))`, or a choice is outside its position's range.
     """
     matrix = np.asarray(genomes)
-    if matrix.ndim != 2 or matrix.shape[1] != len(sizes) or not np.issubdtype(matrix.dtype, np.integer):
+    if matrix.ndim != 2 or matrix.shape[1] != len(sizes) or matrix.dtype.kind not in "iu":
         raise ShapeError(
             f"genomes of shape {matrix.shape} and type {matrix.dtype} must be integers of shape (n, {len(sizes)})"
         )

@@ -13,28 +13,35 @@ from accelzoo.search.record import COST_FIELDS, Price, Record
 
 # Every feasible score is above −PENALTY (scores below it are refused), every infeasible value is below it.
 PENALTY = 1e6
+# The same for costs that are objectives: no network takes 10⁶ seconds or joules, or 10¹⁸ bytes or MACs.
+_PENALTIES = {name: PENALTY if name in ("latency_s", "energy_j") else 1e18 for name in COST_FIELDS}
 _CONTEXT = decimal.Context(prec=34)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """`score = accuracy × (cost / reference) ^ exponent`, higher is better.
+    """`score = accuracy × (cost / reference) ^ exponent`, higher is better; and costs that are objectives beside it.
 
     The soft form of MnasNet's weighted product (Tan et al. 2019, §3.1, equations 2 and 3 with α = β = `exponent`):
     with −0.07, a network twice as slow has to be 5 % more accurate. Exponent 0, the default, is accuracy alone.
 
+    With `minimise`, a search looks for the whole Pareto front of the score and these costs.
+
     Attributes:
         exponent: Zero or negative.
-        cost_field: Which field of the cost.
+        cost_field: Which field of the cost is in the score.
         reference: The cost at which the score equals the accuracy, in the unit of `cost_field`.
+        minimise: Fields of the cost that are objectives of their own.
 
     Raises:
-        ValueError: If the exponent is positive or infinite, the field is unknown, or the reference is not positive.
+        ValueError: If the exponent is positive or infinite, a field is unknown or twice in `minimise`, or the reference
+            is not positive.
     """
 
     exponent: float = 0.0
     cost_field: str = "latency_s"
     reference: float | None = None
+    minimise: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not -math.inf < self.exponent <= 0:
@@ -45,6 +52,16 @@ class Objective:
             raise ValueError(f"reference (={self.reference}) must be positive")
         if self.exponent and self.reference is None:
             raise ValueError(f"an exponent (={self.exponent}) needs a reference {self.cost_field}")
+        if not isinstance(self.minimise, tuple) or len(set(self.minimise)) < len(self.minimise):
+            raise ValueError(f"minimise (={self.minimise!r}) must be a tuple of cost fields, each once")
+        for name in self.minimise:
+            if name not in COST_FIELDS:
+                raise ValueError(_unknown_field(f"minimise (={name!r})", name))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The objectives by name: `score`, which is maximised, and the costs that are minimised."""
+        return ("score", *self.minimise)
 
     def score(self, accuracy: float, cost: Price | None) -> float:
         """Returns the score.
@@ -136,6 +153,32 @@ def value(record: Record, records: list[Record]) -> float:
             return -PENALTY * (1 + violation)
         case _:
             return -math.inf
+
+
+def values(record: Record, records: list[Record], minimise: tuple[str, ...]) -> tuple[float, ...]:
+    """Returns what an algorithm is told of a candidate when costs are objectives beside the score; all maximised.
+
+    An `ok` candidate has its score and minus each cost. An infeasible one has `−(1 + violation)` times 10⁶ (10¹⁸ for
+    bytes and MACs, of which good networks have millions), a failed one −inf in all. So every feasible candidate
+    dominates every infeasible one, and a nearer one a farther one: the constrained domination of NSGA-II. A duplicate
+    has the values of the record it repeats.
+
+    Args:
+        record: The candidate.
+        records: All candidates so far.
+        minimise: Cost fields, as in `Objective`.
+
+    Returns:
+        The score's value, then one for each field.
+    """
+    if record.duplicate_of is not None:
+        return values(records[record.duplicate_of], records, minimise)
+    first = value(record, records)
+    if record.status == "infeasible":
+        return (first, *[first / PENALTY * _PENALTIES[name] for name in minimise])
+    if record.status == "failed":
+        return (first,) * (1 + len(minimise))
+    return (first, *[-float(getattr(record.cost, name)) for name in minimise])
 
 
 def _unknown_field(what: str, name: Any) -> str:

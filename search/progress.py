@@ -1,9 +1,10 @@
-"""What a waiting person sees: evaluations, candidates per second, feasible share, best score, time left."""
+"""What a waiting person sees: evaluations, candidates per second, feasible share, best score, front, time left."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 REFRESH_S = 0.1
+BAR_FROM_COLUMNS = 100  # a narrower terminal has room for the numbers alone
 
 
 class ProgressLine:
@@ -34,26 +36,43 @@ class ProgressLine:
         self._drawn_at = self._started_at = time.monotonic()
         self._bar = self._make(console) if (sys.stderr.isatty() if shown is None else shown) else None
         if self._bar is not None:
-            self._task = self._bar.add_task("search", total=total, completed=done, rate="", best="", feasible="")
+            self._task = self._bar.add_task(
+                "search", total=total, completed=done, rate="", feasible="", best="", front=""
+            )
+
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._bar is not None
 
     @staticmethod
     def _make(console: Console | None) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = console or Console(stderr=True)
         return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            *([BarColumn(bar_width=10)] if console.width >= BAR_FROM_COLUMNS else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[feasible]}"),
             TextColumn("{task.fields[best]}"),
+            TextColumn("{task.fields[front]}"),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            console=console or Console(stderr=True),
+            console=console,
         )
 
-    def update(self, *, done: int, candidates: int, infeasible: int, best: float | None, final: bool = False) -> None:
+    def update(
+        self,
+        *,
+        done: int,
+        candidates: int,
+        infeasible: int,
+        best: float | None,
+        front: Callable[[], tuple[int, float | None]] | None = None,
+        final: bool = False,
+    ) -> None:
         """Shows the state, at most ten times a second unless `final`.
 
         Args:
@@ -61,6 +80,8 @@ class ProgressLine:
             candidates: Candidates so far.
             infeasible: How many of them were over budget.
             best: The highest score so far.
+            front: Returns the size of the Pareto front and its hypervolume (`GrowingFront`); None if there is one
+                objective. Called only when the line is drawn.
             final: Show it whatever the time.
         """
         if self._bar is None:
@@ -73,9 +94,10 @@ class ProgressLine:
         self._bar.update(
             self._task,
             completed=done,
-            rate=f"{rate:,.1f} candidates/s",
+            rate=f"{rate:,.1f}/s",
             feasible=f"feasible {1 - infeasible / max(candidates, 1):.0%}",
-            best="" if best is None else f"best {best:.6g}",
+            best="" if best is None else f"best {best:.4g}",
+            front="" if front is None else _front_text(*front()),
         )
 
     def __enter__(self) -> Self:
@@ -88,3 +110,7 @@ class ProgressLine:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+def _front_text(size: int, volume: float | None) -> str:
+    return f"front {size:,}" if volume is None else f"front {size:,} hypervolume {volume:.4g}"

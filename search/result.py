@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from accelzoo.errors import AccelzooError, ConfigError, suggestion
+from accelzoo.search.pareto import pareto_front
 from accelzoo.search.record import COST_FIELDS, Price, Record
 from accelzoo.search.space import Genome, SearchSpace
 
@@ -91,48 +92,55 @@ class Result:
         ranked = sorted(self._scored(), key=lambda record: (-_number(record.score), record.index))
         return [self._candidate(record) for record in ranked[:count]]
 
-    def front(self, *cost_fields: str) -> list[Candidate]:
+    @property
+    def front(self) -> list[Candidate]:
+        """The Pareto front of accuracy and the costs that were minimised, most accurate first.
+
+        Where no cost was an objective of its own, those that count are the objective's `cost_field` and the budgeted
+        ones.
+
+        Raises:
+            ConfigError: If the search had no costs.
+        """
+        objective = self.header["objective"]
+        default = {objective["cost_field"]: 0, **self.header["budgets"]}
+        return self.front_of(*(objective.get("minimise") or default))
+
+    def front_of(self, *cost_fields: str) -> list[Candidate]:
         """Returns the candidates that no other beats: at least as accurate and as cheap, and better in one.
 
         Args:
-            *cost_fields: The costs that count beside accuracy; by default the objective's and the budgeted ones.
+            *cost_fields: The costs that count beside accuracy.
 
         Returns:
             The Pareto front, most accurate first.
 
         Raises:
-            ConfigError: If a field is unknown, or the search had no costs.
+            ConfigError: If a field is unknown, none is given, or the search had no costs.
         """
-        names = cost_fields or tuple({self.header["objective"]["cost_field"]: 0, **self.header["budgets"]})
-        faults = [
+        faults = [] if cost_fields else [f"front: name at least one cost field; allowed: {', '.join(COST_FIELDS)}"]
+        faults += [
             f"front: unknown cost field {name!r}; allowed: {', '.join(COST_FIELDS)}{suggestion(name, COST_FIELDS)}"
-            for name in names
+            for name in cost_fields
             if name not in COST_FIELDS
         ]
-        if faults or any(record.cost is None for record in self._scored()):
+        scored = self._scored()
+        if faults or any(record.cost is None for record in scored):
             raise ConfigError(faults or ["front: the search had no costs"])
-        points = [(self._point(record, names), record) for record in self._scored()]
-        points.sort(key=lambda pair: (pair[0], pair[1].index))
-        kept: list[tuple[tuple[float, ...], Record]] = []
-        for point, record in points:
-            # In this order only an earlier point can dominate a later one.
-            if not any(_dominates(other, point) for other, _ in kept):
-                kept.append((point, record))
-        return [self._candidate(record) for _, record in kept]
+        if not scored:
+            return []
+        points = [
+            (_number(record.accuracy), *[-float(getattr(record.cost, name)) for name in cost_fields])
+            for record in scored
+        ]
+        kept = sorted(pareto_front(points).tolist(), key=lambda row: [-value for value in points[row]])
+        return [self._candidate(scored[row]) for row in kept]
 
     def _scored(self) -> list[Record]:
         return [record for record in self.trace if record.status == "ok"]
 
     def _candidate(self, record: Record) -> Candidate:
         return Candidate(record=record, arch=self.space.decode(record.genome))
-
-    @staticmethod
-    def _point(record: Record, names: tuple[str, ...]) -> tuple[float, ...]:
-        return (-_number(record.accuracy), *(getattr(record.cost, name) for name in names))
-
-
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def _number(value: float | None) -> float:

@@ -72,6 +72,7 @@ PUBLIC_PAGE_FLOOR = 2
 LIGHT_AT_IMPORT = {
     "accelzoo.recipes": {"numpy", "rich", "yaml"},
     "accelzoo.search": {"numpy", "rich"},
+    "accelzoo.search.width.slimmable": {"numpy", "timm", "torch"},  # trains: nothing else of the search needs it
     "accelzoo.hwmodel": {"numpy"},
     "accelzoo.config": {"numpy", "yaml"},
     "accelzoo.draw": {"numpy"},

@@ -28,6 +28,7 @@ from accelzoo.training.checkpoint import (
 from accelzoo.training.config import TrainConfig
 from accelzoo.training.errors import CheckpointError, TrainError
 from accelzoo.training.identity import run_environment, run_identity
+from accelzoo.training.objective import Objective
 from accelzoo.training.optimizer import load_state_tensors, make_optimizer, state_tensors
 from accelzoo.training.precision import Precision
 from accelzoo.training.progress import Progress, choose_progress
@@ -49,6 +50,7 @@ def fit(
     resume: Resume = "auto",
     progress: bool | Progress | None = None,
     device: str | torch.device | None = None,
+    objective: Objective | None = None,
 ) -> TrainResult:
     """Trains a network in place and returns how it went.
 
@@ -66,6 +68,7 @@ def fit(
             `required` fails without one.
         progress: True for a bar, False for nothing, None for a bar on a terminal, or your own `Progress`.
         device: None: the one that Accelerate chooses (`accelerate launch` sets it for several processes).
+        objective: What to minimise in the place of `classification_loss`; in one process.
 
     Raises:
         TrainError: If the loss stops being finite, or the configuration does not fit data or device.
@@ -74,13 +77,15 @@ def fit(
     if resume not in ("auto", "never", "required"):
         raise TrainError(f"resume (={resume!r}) must be 'auto', 'never' or 'required'")
     processes = Processes.start(device)
+    if objective is not None and processes.world > 1:
+        raise TrainError(f"an objective of one's own takes one process, not {processes.world}")
     home = None if folder is None else Path(folder)
     came_on = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     shown = choose_progress(progress, processes.main)
     with hold_folder(home if processes.main else None), torch_settings(config, processes.device):
         model.to(processes.device)
         try:
-            result = _Run(model, view, config, processes, home, resume).train(shown)
+            result = _Run(model, view, config, processes, home, resume, objective).train(shown)
         finally:
             shown.stop()
             model.to(came_on)
@@ -118,7 +123,9 @@ class _Run:
         processes: Processes,
         folder: Path | None,
         resume: Resume,
+        objective: Objective | None,
     ) -> None:
+        self.objective = objective
         self.model, self.config, self.processes = model, config, processes
         self.device, self.folder = processes.device, folder
         self.validation = view.validation
@@ -136,6 +143,8 @@ class _Run:
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.total_steps = config.steps or max(1, round(config.epochs * self.steps_per_epoch))
         self.identity = run_identity(model, view, config, processes.world) if folder else {}
+        if folder and objective is not None:
+            self.identity["objective"] = objective.identity()
         self.environment = run_environment(self.device) if folder else {}
         self.optimizer = make_optimizer(model, config)
         self.average = WeightAverage(model, config.ema_decay, config.ema_every_steps) if config.ema_decay else None
@@ -180,10 +189,7 @@ class _Run:
         if not config.channels_last:
             images = images.contiguous()
         with self.precision.autocast():
-            logits = self.network(images)
-            if logits.shape[1] <= self.top_label:
-                raise TrainError(f"labels go up to {self.top_label}, the network has {logits.shape[1]} outputs")
-            loss = classification_loss(logits, labels, config.label_smoothing)
+            loss = self._loss(images, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.precision.backward(loss)
         if config.gradient_clip > 0:
@@ -196,6 +202,14 @@ class _Run:
         if self.average is not None:
             self.average.update(self.step)
         return loss.detach()
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        if self.objective is not None:
+            return self.objective(images, labels, self.step, self.total_steps)
+        logits = self.network(images)
+        if logits.shape[1] <= self.top_label:
+            raise TrainError(f"labels go up to {self.top_label}, the network has {logits.shape[1]} outputs")
+        return classification_loss(logits, labels, self.config.label_smoothing)
 
     def _check_losses(self, in_epoch: int) -> None:
         recent = self.losses[max(0, in_epoch - _GPU_CHECK_STEPS) : in_epoch]
@@ -220,6 +234,9 @@ class _Run:
         if self.processes.world > 1:
             torch.distributed.all_reduce(losses)
             losses /= self.processes.world
+            # Each has seen other images since DistributedDataParallel made them equal, before the last step.
+            self.processes.share(self.model.buffers())
+            self.processes.share(() if self.average is None else self.average.tensors.values())
         last = self.step == self.total_steps
         if last and self.average is not None:
             self.average.install()
@@ -258,6 +275,8 @@ class _Run:
             tensors |= {f"optimizer.{name}": value for name, value in state_tensors(self.optimizer).items()}
             if self.average is not None:
                 tensors |= {f"average.{name}": value for name, value in self.average.tensors.items()}
+            if self.objective is not None:
+                tensors |= {f"objective.{name}": value for name, value in self.objective.state().items()}
             tensors["losses"] = self.losses
             scalars: dict[str, Any] = {
                 "history": [record.to_json() for record in self.history],
@@ -300,6 +319,8 @@ class _Run:
         if self.average is not None:
             for name, tensor in _below("average.", found.tensors).items():
                 self.average.tensors[name].copy_(tensor)
+        if self.objective is not None:
+            self.objective.load_state(_below("objective.", found.tensors))
         self.losses.copy_(found.tensors["losses"])
         self.precision.load_state(found.scalars["precision"])
         self.history = [EpochRecord.from_json(values) for values in found.scalars["history"]]

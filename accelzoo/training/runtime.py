@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from accelzoo.training.config import TrainConfig
 from accelzoo.training.errors import TrainError
@@ -61,6 +61,14 @@ class Processes:
         bounds = torch.tensor([number, -number], device=self.device)
         torch.distributed.all_reduce(bounds, torch.distributed.ReduceOp.MAX)
         return bool(bounds[0] == -bounds[1])
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrites tensors of all processes with those of the first."""
+        if self.world > 1:
+            for tensor in tensors:
+                dense = tensor.contiguous()  # a copy where the channels are last: only this order is sent everywhere
+                torch.distributed.broadcast(dense, src=0)
+                tensor.copy_(dense)
 
 
 def _leave_group() -> None:

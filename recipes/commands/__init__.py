@@ -15,7 +15,12 @@ VERBS = {
     "fit": "Make a target from measurements of operators, blocks and networks",
     "calibrate": "Make a target from timings of whole networks",
     "validate": "Judge a target by measurements that it was not fitted on",
+    "curate": "Drop from a space what never pays on a target, with the reasons",
     "run": "Run a recipe from search to release",
+    "watch": "Show how a run stands, while it goes on",
+    "front": "Print or export the Pareto front of a run",
+    "plot": "Draw a run: its front, how it grew, and which knobs matter",
+    "journal": "Write a run as an Optuna study, for its dashboard",
     "publish": "Put a release on a hub",
     "pull": "Fetch a release from a hub and verify it",
 }

@@ -27,6 +27,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     group.add_argument("--force", action="store_true", help="throw away the run in that folder")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        default="1",
+        help="processes that train candidates, or a Ray cluster: ray, ray://HOST:PORT?workers=16 (default: 1)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with the unit in each field's name")
     parser.add_argument("overrides", metavar="key=value", nargs="*", help="changes, such as search.evaluations=100")
 
@@ -42,6 +48,7 @@ def run(options: Namespace) -> int:
         out=options.out,
         resume=options.resume,
         force=options.force,
+        workers=options.workers,
         progress=None,
     )
     if options.json:

@@ -22,14 +22,23 @@ class Algorithm(Protocol):
 
     An implementation draws from its generator only (through `accelzoo.draw`) and keeps no clock, file or set order
     in its state: told the same values it asks for the same genomes anywhere, which is how a trace is resumed.
-    `accelzoo.search.conformance` tests all of that. One with a method `use_canonical` gets `SearchSpace.canonical` from
-    the search before its first turn; `bayesian` also has `use_features` and `use_violation`, for those who ask it
-    themselves.
+    `accelzoo.search.conformance` tests all of that. One that takes several objectives says `several_objectives = True`
+    in its class; a search asks no other one for several.
+
+    A search hands over what it knows before the first turn, to those that have the method:
+
+    - `use_canonical(canonical)`: `SearchSpace.canonical`, genome → the one that stands for its architecture.
+    - `use_features(features)`: genomes `(n, positions)` → `(n, k)`, what is known of them untrained (`space_features`).
+    - `use_violation(violation)`: genomes → `(n,)`, how far they are over budget, 0 within, +inf without a price.
+    - `use_costs(costs)`: genomes → `(n, objectives − 1)`, the known values of the objectives after the first, −inf
+      without a price.
+    - `use_pool(genomes)`: int64 `(n, positions)`, the only genomes that may be asked for.
 
     Args:
         sizes: The number of choices of each position.
         rng: The only source of randomness.
-        options: Keyword arguments with defaults, plain numbers, booleans or strings; they go into the trace's header.
+        options: Keyword arguments with defaults, plain numbers, booleans, strings or mappings of these; they go into
+            the trace's header.
     """
 
     def __init__(self, sizes: tuple[int, ...], rng: np.random.Generator, **options: Any) -> None: ...
@@ -40,7 +49,8 @@ class Algorithm(Protocol):
     def tell(self, genomes: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Learns values: float64 `(n,)` for `(n, positions)`, higher is better, −inf for a candidate without one.
 
-        Multi-objective algorithms take `(n, objectives)` as well, a row of −inf for a candidate without values.
+        Those for several objectives are told `(n, objectives)` where there are several (`search.objective.values`): a
+        row of −inf for a candidate without values, one below −10⁶ in the first for a candidate over budget.
         Genomes that were never asked for are welcome: they are a head start.
         """
 

@@ -40,6 +40,8 @@ class NSGA2:
         ConfigError: If an option is out of range.
     """
 
+    several_objectives = True
+
     def __init__(
         self,
         sizes: tuple[int, ...],

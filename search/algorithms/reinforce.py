@@ -70,6 +70,8 @@ class Reinforce:
         ConfigError: If an option is out of range.
     """
 
+    several_objectives = True  # two, with a target
+
     def __init__(
         self,
         sizes: tuple[int, ...],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelzoo.search.exact._cost_table import from_cost_table
+from accelzoo.search.exact._cost_table import NothingLeftError, from_cost_table
 from accelzoo.search.exact._front import Front, front
 from accelzoo.search.exact._solve import Point, Solution, solve
 from accelzoo.search.exact.limits import Limit
@@ -13,6 +13,7 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "solve",
     "AdditiveTable",
     "from_cost_table",
+    "NothingLeftError",
     "Front",
     "Solution",
     "Point",

@@ -47,7 +47,8 @@ def from_cost_table(
         on_chip: Leave out genomes whose weights exceed the target's `weight_sram_bytes`, whose prices are no sums.
 
     Raises:
-        AccelzooError: If prices are not sums over parts, saying why; or if no genome is left.
+        AccelzooError: If prices are not sums over parts, saying why.
+        NothingLeftError: If no genome is left.
         ConfigError: If a field is unknown or no sum.
         CostTableError: If the table would grow beyond its `max_entries`.
     """
@@ -71,6 +72,10 @@ def from_cost_table(
         return made
     layers = tuple(replace(layer, values=layer.values[:, :-1]) for layer in made.layers)
     return AdditiveTable(columns=tuple(fields), sizes=table.sizes, layers=layers)
+
+
+class NothingLeftError(AccelzooError):
+    """No genome of the space is within the limits that a table was made under, or can be run."""
 
 
 class _Walk:
@@ -183,7 +188,7 @@ class _Walk:
                         continue
                     arcs.append((context, int(part.leading_of[entry]), code, behind, entry))
         if not arcs:
-            raise AccelzooError("no genome is left: the target cannot run or hold any of them")
+            raise NothingLeftError("no genome is left: the target cannot run or hold any of them")
         return arcs
 
     def _entry(self, part: Part, variant: int, following: int, choices: Partial) -> int:

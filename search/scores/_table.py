@@ -53,9 +53,9 @@ class _Part:
         self.values = np.empty((0, math.prod(self.sizes), self.scores))
 
     def reserve(self, states: int) -> None:
-        """Makes room for so many states."""
-        more = states - len(self.following)
-        if more > 0:
+        """Makes room for so many states, at least twice the room that there was."""
+        if states > len(self.following):
+            more = max(states, 2 * len(self.following)) - len(self.following)
             choices = self.following.shape[1]
             self.following = np.concatenate([self.following, np.full((more, choices), _UNKNOWN)])
             self.values = np.concatenate([self.values, np.zeros((more, choices, self.scores))])
@@ -78,7 +78,7 @@ class ScoreTable:
     Args:
         space: Its `knobs` say by their `path` which part they concern (`accelzoo.knobs.Space`), its architectures
             classify.
-        names: The closed-form scores to look up.
+        names: The closed-form scores to look up, by name or themselves.
         seed: Draws the genomes on which the table is compared with the scores themselves.
 
     Raises:
@@ -86,11 +86,13 @@ class ScoreTable:
         ShapeError: If the space's architectures do not fall into parts, or the comparison fails.
     """
 
-    def __init__(self, space: SearchSpace, names: Sequence[str] = DEFAULT_COMBINATION, *, seed: int = 0) -> None:
+    def __init__(
+        self, space: SearchSpace, names: Sequence[str | GraphScore] = DEFAULT_COMBINATION, *, seed: int = 0
+    ) -> None:
         self.space = space
-        self.names = tuple(names)
+        self.names = tuple(name if isinstance(name, str) else name.name for name in names)
         self.sizes = tuple(space.sizes)
-        self._scores = _closed_forms(self.names)
+        self._scores = _closed_forms(names)
         own = _positions(space)
         # The choices that concern the whole network are the stem's own; what enters later parts repeats them.
         self._parts = [_Part(where, tuple(self.sizes[at] for at in where), len(self.names)) for where in [*own, []]]
@@ -205,10 +207,10 @@ class ScoreTable:
                 )
 
 
-def _closed_forms(names: Sequence[str]) -> list[GraphScore]:
+def _closed_forms(names: Sequence[str | GraphScore]) -> list[GraphScore]:
     from accelzoo.search.scores import get_score
 
-    found = [get_score(name) for name in names]
+    found = [get_score(name) if isinstance(name, str) else name for name in names]
     closed = [score for score in found if isinstance(score, GraphScore)]
     if not found or len(closed) < len(found):
         others = [score.name for score in found if not isinstance(score, GraphScore)]

@@ -18,6 +18,7 @@ from accelzoo.recipes import cli
 from accelzoo.recipes.commands import VERBS, load_command
 from tests.checkout import ROOT
 from tests.recipes.calls import Capture, failure, run
+from tests.recipes.run_folders import write_run
 from tests.recipes.timing_table import write_example
 
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -50,6 +51,10 @@ def test_examples_in_the_help_print_what_it_shows(verb: str, capsys: Capture, tm
         run(capsys, "publish", str(release.folder), "zoo/tiny-net", "--tag", "v1")
     if verb == "calibrate":
         write_example()
+    if verb == "plot":
+        pytest.importorskip("matplotlib", reason="the pictures need the extra [plot]")
+    if verb in ("watch", "front", "plot"):
+        write_run(Path("runs/example"), asked=60)
     examples = steps(EXAMPLES[verb])
     assert examples
     for command, want in examples:
@@ -84,7 +89,7 @@ def test_version(capsys: Capture) -> None:
     [
         (
             [],
-            "no verb given (allowed: ls, show, cost, export, measure, fit, calibrate, validate, run, publish, pull)",
+            f"no verb given (allowed: {', '.join(VERBS)})",
         ),
         (["csot"], "unknown verb 'csot'; did you mean 'cost'?"),
         (["--verbose"], "unknown verb '--verbose'"),

@@ -36,14 +36,15 @@ def test_run_hands_everything_to_the_pipeline(capsys: Capture, monkeypatch: pyte
         return FakeOutcome()
 
     monkeypatch.setattr(pipeline, "run_recipe", run_recipe)
-    text = run(capsys, "run", "mine.yaml", "--profile", "smoke", "seeds=[0]", "--out", "o", "--resume", "data=digits")
+    options = ["--out", "o", "--resume", "--workers", "2"]
+    text = run(capsys, "run", "mine.yaml", "--profile", "smoke", "seeds=[0]", *options, "data=digits")
     assert text.splitlines() == ["| baseline | winner |", "", "run      runs/x", "release  runs/x/release"]
     assert run_json(capsys, "run", "mine", "--force") == {"release": "runs/x/release"}
     first = {"profile": "smoke", "overrides": ["seeds=[0]", "data=digits"], "out": Path("o"), "resume": True}
     second: dict[str, Any] = {"profile": None, "overrides": [], "out": None, "resume": False}
     assert seen == [
-        ("mine.yaml", first | {"force": False, "progress": None}),
-        ("mine", second | {"force": True, "progress": None}),
+        ("mine.yaml", first | {"force": False, "workers": "2", "progress": None}),
+        ("mine", second | {"force": True, "workers": "1", "progress": None}),
     ]
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from accelzoo.errors import AccelzooError, BudgetError, ConfigError
+from accelzoo.errors import AccelzooError, BudgetError, ConfigError, DataError
 from accelzoo.pretrained import load_release
-from accelzoo.recipes import pipeline
-from accelzoo.recipes.pipeline import Outcome, choose, run_recipe
+from accelzoo.recipes import pipeline, trainings
+from accelzoo.recipes.funnel import choose
+from accelzoo.recipes.pipeline import Outcome, run_recipe
 from accelzoo.release import read_release, verify_folder
 from accelzoo.search import read_trace
+from accelzoo.search.race import read_race, trials_of
+from accelzoo.search.shortlist import Shortlist
 from accelzoo.tasks.classification import evaluate
 from accelzoo.tasks.load import load_classification
 from accelzoo.train import TrainError
@@ -69,6 +73,66 @@ def test_the_released_weights_reach_what_the_lock_says(finished: Outcome) -> Non
     assert all(facts["steps"] == 30 for facts in trainings.values())
 
 
+def test_every_part_of_the_funnel_is_in_folder_and_lock(finished: Outcome) -> None:
+    search = json.loads((finished.folder / "lock.json").read_text("utf-8"))["search"]
+    shortlist = Shortlist.from_json(json.loads((finished.folder / "shortlist.json").read_text("utf-8")))
+    assert search["shortlist"] == {
+        "draw": 1000,
+        "keep": 12,
+        "minimise": ["latency_s"],
+        "scores": ["trainability", "linear_regions"],
+        "seed": 0,
+        "seen": 144,  # the whole space: 2 input sizes × 2 kinds × 3 ratios × 3 widths × 2 repeats × 2 heads
+        "feasible": shortlist.feasible,
+        "kept": 12,
+        "digest": shortlist.digest(),
+    }
+    asked = {record.genome for record in read_trace(finished.folder / "search").records}
+    assert asked <= set(map(tuple, shortlist.genomes.tolist()))
+    race = finished.folder / "finalists" / "halving.jsonl"
+    trials = trials_of(read_race(race))
+    # Two for half of the training, the better one for all of it.
+    assert [(trial.rung, trial.fidelity) for trial in trials] == [(0, 0.5), (0, 0.5), (1, 1.0)]
+    assert search["finalists"] == {
+        "trials": 3,
+        "spent": 2.0,
+        "unit": "evaluations",
+        "trace_sha256": sha256(race.read_bytes()).hexdigest(),
+    }
+    seconds = json.loads((finished.folder / "seconds.json").read_text("utf-8"))
+    assert {"shortlist", "search", "finalists"} <= set(seconds)
+
+
+@pytest.mark.usefixtures("never_trains")
+def test_a_shortlist_that_was_changed_is_refused(finished: Outcome, place: Path) -> None:
+    shutil.copytree(finished.folder, place / "run")
+    path = place / "run" / "shortlist.json"
+    changed = json.loads(path.read_text("utf-8"))
+    changed["genomes"].reverse()
+    path.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(DataError, match=r"shortlist\.json: the shortlist was changed: .*; remove the file"):
+        run_tiny(place / "run", resume=True)
+
+
+@pytest.mark.slow
+def test_how_many_workers_there_are_decides_nothing(finished: Outcome, place: Path) -> None:
+    assert made(run_tiny(place / "two", workers=2).folder) == made(finished.folder)
+
+
+def test_without_a_funnel_it_is_a_search_and_one_round_of_finalists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As recipes were before there was one."""
+    search = {**RECIPE["search"], "algorithm": "evolution", "options": {"population": 2, "sample_size": 2}}
+    write_all(tmp_path, search={**search, "shortlist": None}, finalists={**RECIPE["finalists"], "fidelities": [1.0]})
+    monkeypatch.chdir(tmp_path)
+    outcome = run_tiny(tmp_path / "run")
+    assert not (outcome.folder / "shortlist.json").exists()
+    assert "shortlist" not in json.loads((outcome.folder / "lock.json").read_text("utf-8"))["search"]
+    trials = trials_of(read_race(outcome.folder / "finalists"))
+    assert [(trial.candidate, trial.fidelity) for trial in trials] == [(0, 1.0), (1, 1.0)]
+
+
 def test_the_winner_meets_the_budgets(finished: Outcome) -> None:
     comparison = finished.to_json()
     ours, theirs = comparison["winner"]["cost"], comparison["baseline"]["cost"]
@@ -97,8 +161,8 @@ def test_the_test_split_decides_nothing(finished: Outcome, tmp_path: Path, monke
 def test_the_test_split_is_scored_after_the_winner_is_chosen(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
 
-    def watched(name: str) -> Callable[..., Any]:
-        real = getattr(pipeline, name)
+    def watched(module: Any, name: str) -> Callable[..., Any]:
+        real = getattr(module, name)
 
         def call(*arguments: Any, **settings: Any) -> Any:
             events.append(name)
@@ -107,10 +171,12 @@ def test_the_test_split_is_scored_after_the_winner_is_chosen(place: Path, monkey
         return call
 
     for name in ("run", "choose", "train", "evaluate"):
-        monkeypatch.setattr(pipeline, name, watched(name))
+        monkeypatch.setattr(pipeline, name, watched(pipeline, name))
+    monkeypatch.setattr(trainings, "train", watched(trainings, "train"))
     run_tiny(place / "run")
-    # The search; baseline and one finalist; two seeds of baseline and winner.
-    assert events == ["run", "train", "train", "choose", *["train", "evaluate"] * 4]
+    # The search's three; the baseline, two finalists for half of the training and one for all of it; two seeds of
+    # baseline and winner.
+    assert events == ["run", *["train"] * 3, *["train"] * 4, "choose", *["train", "evaluate"] * 4]
 
 
 def test_resuming_a_finished_run_makes_the_release_that_it_made(place: Path) -> None:
@@ -155,6 +221,8 @@ def test_infeasible_budgets_are_refused_before_anything_is_written(place: Path) 
         ("search.options.populaton=3", ConfigError),
         ("search.options.sample_size=9", ConfigError),
         ("search.algorithm=evolutoin", AccelzooError),
+        ("search.algorithm=evolution", ConfigError),  # it cannot be kept to a shortlist
+        ("search.shortlist.scores=[synflow]", ConfigError),
         ("relative_budgets.latency=1", ConfigError),
         ("data=nowhere.npz", AccelzooError),
         ("space=nowhere.json", AccelzooError),
@@ -191,19 +259,18 @@ def test_the_folder_is_named_after_recipe_and_profile(place: Path, monkeypatch: 
 
 def failing(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """Makes the trainings diverge whose folder's name has `part`."""
-    real = getattr(pipeline, "train")  # noqa: B009  (imported there, not exported)
+    real = trainings.train
 
     def train(*arguments: Any) -> Any:
-        if part in arguments[4].name:
+        if arguments[4] is not None and part in arguments[4].name:
             raise TrainError("the loss is nan")
         return real(*arguments)
 
-    monkeypatch.setattr(pipeline, "train", train)
+    monkeypatch.setattr(trainings, "train", train)
 
 
 def test_a_finalist_that_diverges_does_not_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finalists = {**RECIPE["finalists"], "count": 2}
-    write_all(tmp_path, finalists=finalists)
+    write_all(tmp_path)
     monkeypatch.chdir(tmp_path)
     first = read_trace(run_tiny(tmp_path / "one").folder / "search")
     scored = sorted((r for r in first.records if r.score is not None), key=lambda r: -(r.score or 0))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import accelzoo
 from accelzoo import config
 from accelzoo.errors import ConfigError, UnknownNameError
 from accelzoo.hwmodel import load_target
@@ -23,7 +24,7 @@ baseline: camera_ibn
 space: camera
 resolutions: [16, 24]
 relative_budgets: {latency_s: 1.0}
-search: {evaluations: 20, options: {population: 8}, signal: {epochs: 2, learning_rate: 4e-3}}
+search: {evaluations: 20, algorithm: evolution, options: {population: 8}, signal: {epochs: 2, learning_rate: 4e-3}}
 finalists: {training: {epochs: 3}}
 training: {epochs: 4}
 release: {name: mine, dataset_name: digits}
@@ -58,6 +59,7 @@ def test_every_shipped_recipe_can_be_priced_with_every_profile(name: str, profil
     recipe = load_recipe(name, profile)
     assert recipe.recipe == recipe_path(name).stem
     assert recipe.search.algorithm in algorithm_names()
+    assert recipe.search.shortlist is not None
     task = prepare(recipe, 10, 3)
     assert task.target == load_target(recipe.target)
     assert task.budgets
@@ -125,6 +127,12 @@ def test_unknown_keys_are_refused_where_they_stand(path: Path) -> None:
         ("{epochs: 3}", "{evaluate: never}", "9:12", r"training\.evaluate must not be 'never'"),
         ("{epochs: 4}", "{epochs: -4}", "10:11", r"epochs \(=-4.0\) must be positive"),
         ("finalists: {", "finalists: {count: 0, ", "9:12", r"count \(=0\) must be at least 1"),
+        ("finalists: {", "finalists: {fidelities: [0.5], ", "9:12", r"fidelities \(=\[0.5\]\) must end with 1"),
+        ("finalists: {", "finalists: {fidelities: [0.5, 0.5, 1], ", "9:12", "each above the one before"),
+        ("finalists: {", "finalists: {keep: 0, ", "9:12", r"keep \(=0.0\) must be above 0"),
+        ("finalists: {", "finalists: {scale: epoch, ", "9:20", "epochs"),
+        ("evaluations: 20", "evaluations: 20, pending: 0", "8:9", r"pending \(=0\) must be at least 1"),
+        ("evaluations: 20", "evaluations: 20, shortlist: {keep: 0}", "8:38", r"keep \(=0\) must be at least 1"),
         ("data: digits", "data: digits\nseeds: [1, 1]", "1:1", "must be different"),
         ("data: digits", "data: digits\nseeds: [-1]", "1:1", "not negative"),
         ("data: digits", "data: digits\ntask: detection", "4:7", "classification"),
@@ -174,6 +182,22 @@ def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(path: Path, tmp_pa
         "search.evaluations: 20 became 3",
         "search.signal.epochs: 2.0 became 0.5",
     ]
+
+
+def test_a_run_that_was_begun_without_a_funnel_says_what_is_new(tmp_path: Path) -> None:
+    """The recipe of the packaged release is of before there was one: it is read as it was meant."""
+    recorded = Path(accelzoo.__file__).parent / "zoo" / "camera_accel" / "recipe.yaml"
+    text = recorded.read_text("utf-8")
+    assert "shortlist" not in text
+    old = config.read(Recipe, recorded)
+    assert (old.search.algorithm, old.search.shortlist, old.search.pending) == ("evolution", None, 1)
+    assert (old.finalists.fidelities, old.finalists.count) == ((1.0,), 6)
+    check_unchanged(recorded, old)
+    with pytest.raises(ConfigError) as caught:
+        check_unchanged(recorded, load_recipe("camera_classification", "full"))
+    said = "\n".join(caught.value.faults)
+    assert "search.algorithm: 'evolution' became 'default'" in said
+    assert "search.shortlist: None became {'draw': 100000, 'keep': 512, 'scores': " in said
 
 
 def test_a_recipe_recorded_before_a_field_existed_is_unchanged(path: Path, tmp_path: Path) -> None:

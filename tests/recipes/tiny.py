@@ -58,12 +58,13 @@ RECIPE: dict[str, Any] = {
     "resolutions": [12, 16],
     "relative_budgets": {"weight_bytes": 0.9, "latency_s": 1.0},
     "search": {
+        "shortlist": {"draw": 1000, "keep": 12},
         "evaluations": 3,
-        "options": {"population": 2, "sample_size": 2},
+        "options": {"initial": 2},
         "validation_images": 24,
         "signal": {**TRAINING, "steps": 10},
     },
-    "finalists": {"count": 1, "training": {**TRAINING, "steps": 16}},
+    "finalists": {"count": 2, "fidelities": [0.5, 1.0], "training": {**TRAINING, "steps": 16}},
     "training": {**TRAINING, "steps": 30, "checkpoint_every_steps": 12},
     "seeds": [3, 1],
     "release": {"name": "tiny", "dataset_name": "bars"},
@@ -105,8 +106,9 @@ def run_tiny(folder: Path, **settings: Any) -> Outcome:
 
 def made(folder: Path) -> dict[str, str]:
     """What must not depend on how often a run was interrupted: hashes of the trace, the weights and the config."""
-    names = ("search/trace.jsonl", "release/trace.jsonl", "release/model.safetensors", "release/config.json")
-    hashes = {name: sha256((folder / name).read_bytes()).hexdigest() for name in (*names, "recipe.yaml", "table.md")}
+    names = ["shortlist.json", "search/trace.jsonl", "finalists/halving.jsonl", "recipe.yaml", "table.md"]
+    names += ["release/trace.jsonl", "release/model.safetensors", "release/config.json"]
+    hashes = {name: sha256((folder / name).read_bytes()).hexdigest() for name in names if (folder / name).exists()}
     lock = json.loads((folder / "lock.json").read_text("utf-8"))
     comparison = json.dumps([lock["comparison"], lock["search"], lock["winner_digest"]])
     return {**hashes, "comparison": sha256(comparison.encode()).hexdigest()}

@@ -16,9 +16,11 @@ from accelzoo.errors import ConfigError, ShapeError
 from accelzoo.search import Result, run
 from accelzoo.search.algorithms.bayesian import BayesianOptimisation
 from accelzoo.search.algorithms.evolution import AgingEvolution
+from accelzoo.search.algorithms.nsga2 import NSGA2
 from accelzoo.search.candidates import CandidatePool
 from accelzoo.search.conformance import AlgorithmContract
 from accelzoo.search.knowledge import Knowledge
+from accelzoo.search.pareto import hypervolume
 from tests.search.test_nas_bench_macro import EVOLUTION, MacroSpace, table  # noqa: F401 (a fixture)
 from tests.search.toy import ToyArch, ToySpace, accuracy, cosines, costs
 
@@ -29,6 +31,12 @@ GenomeMatrix = npt.NDArray[np.int64]
 class TestUpperConfidenceBound(AlgorithmContract):
     algorithm = BayesianOptimisation
     options = {"acquisition": "ucb", "exploration": 0.5, "initial": 3}  # noqa: RUF012 (as the base class has it)
+
+
+class TestTwoObjectives(AlgorithmContract):
+    algorithm = BayesianOptimisation
+    options = {"initial": 4}  # noqa: RUF012 (as the base class has it)
+    objectives = 2
 
 
 class Told(BayesianOptimisation):
@@ -210,6 +218,119 @@ def test_a_large_space_is_sampled_without_repeats() -> None:
     near = second[100:]
     assert len(near) == 6 * 8 == len(pool.neighbours([(1,) * 6], {(1,) * 6}))
     assert all(sum(choice != 1 for choice in genome) <= 1 for genome in near)
+
+
+def two_objectives(genomes: GenomeMatrix) -> npt.NDArray[np.float64]:
+    """A peak in the middle of the space, and a cost that rises away from the origin."""
+    peak = np.abs(genomes - [4, 3, 4, 2, 3, 4]).sum(axis=1)
+    return -np.stack([peak, (genomes**2).sum(axis=1)], axis=1).astype(np.float64)
+
+
+def volume_of(algorithm: Any, evaluations: int, values: Callable[[GenomeMatrix], npt.NDArray[np.float64]]) -> float:
+    asked: list[list[int]] = []
+    for _ in range(evaluations):
+        genomes = algorithm.ask(1)
+        asked += genomes.tolist()
+        algorithm.tell(genomes, values(genomes))
+    found = values(np.array(asked))
+    return hypervolume(found, np.array([-20.0] + [-120.0] * (found.shape[1] - 1)))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["costs learnt", "costs known"])
+def test_it_finds_more_of_the_front_than_nsga2_with_twice_the_evaluations(known: bool) -> None:
+    sizes = (6,) * 6
+    whole = hypervolume(two_objectives(np.array(list(itertools.product(range(6), repeat=6)))), [-20, -120])
+    for seed in range(2):
+        algorithm = BayesianOptimisation(sizes, draw.generator(seed), candidates=200)
+        if known:
+            algorithm.use_costs(lambda genomes: two_objectives(genomes)[:, 1:])
+        ours = volume_of(algorithm, 50, two_objectives)
+        assert ours > volume_of(NSGA2(sizes, draw.generator(seed), offspring=1), 100, two_objectives)
+        assert ours > 0.9 * whole
+
+
+def test_three_objectives() -> None:
+    def values(genomes: GenomeMatrix) -> npt.NDArray[np.float64]:
+        return np.c_[two_objectives(genomes), -((genomes - 2) ** 2).sum(axis=1)]
+
+    algorithm = BayesianOptimisation((6,) * 6, draw.generator(0), candidates=100)
+    ours = volume_of(algorithm, 40, values)
+    assert ours > volume_of(NSGA2((6,) * 6, draw.generator(0), offspring=1), 60, values)
+
+
+def test_what_cannot_be_priced_comes_last() -> None:
+    def priced(genomes: GenomeMatrix) -> npt.NDArray[np.float64]:
+        return np.where(genomes[:, :1] == 1, -math.inf, -genomes[:, 1:2].astype(np.float64))
+
+    algorithm = BayesianOptimisation((3, 3, 2), draw.generator(0), initial=3)
+    algorithm.use_costs(priced)
+    asked: list[list[int]] = []
+    for _ in range(18):
+        genomes = algorithm.ask(1)
+        asked += genomes.tolist()
+        failed = genomes[:, :1] == 1
+        algorithm.tell(genomes, np.where(failed, -math.inf, np.c_[genomes.sum(axis=1), -genomes[:, 1]]))
+    assert [genome[0] == 1 for genome in asked] == [False] * 12 + [True] * 6
+
+
+def test_a_batch_counts_as_trained_with_the_predicted_values() -> None:
+    algorithm = BayesianOptimisation((6,) * 6, draw.generator(2), candidates=200)
+    algorithm.use_costs(lambda genomes: two_objectives(genomes)[:, 1:])
+    volume_of(algorithm, 20, two_objectives)
+    batch = algorithm.ask(6)
+    costs = two_objectives(batch)[:, 1]
+    assert len(set(costs.tolist())) >= 4  # here and there along the front, not one place six times
+
+
+def test_infeasible_and_failed_candidates_teach_several_objectives_too() -> None:
+    sizes = (4,) * 6
+    asked: list[list[int]] = []
+    algorithm = BayesianOptimisation(sizes, draw.generator(3), candidates=200)
+    for _ in range(50):
+        genomes = algorithm.ask(1)
+        asked += genomes.tolist()
+        total = int(genomes.sum())
+        values = [-1e6 * (total / 7), -1e18 * (total / 7)] if total > 7 else [float(genomes[0, :3].sum()), -total]
+        algorithm.tell(genomes, [[-math.inf] * 2 if genomes[0, 5] == 3 else values])
+    late = asked[20:]
+    assert sum(sum(genome) > 7 for genome in late) <= 8  # three quarters of the space are
+    assert sum(genome[5] == 3 for genome in late) <= 6
+    assert (7, 7) in {(sum(genome[:3]), sum(genome)) for genome in asked}
+
+
+def test_only_the_pool_is_asked_for_each_architecture_first_once() -> None:
+    space = ToySpace((3, 2, 3), alias=True)
+    pool = [(0, 1, 2), (0, 1, 1), (1, 0, 2), (2, 1, 0), (2, 1, 1), (0, 0, 1), (1, 0, 2)]
+    algorithm = BayesianOptimisation(space.sizes, draw.generator(0), initial=2)
+    algorithm.use_pool(pool)
+    algorithm.use_canonical(space.canonical)
+    algorithm.tell([[0, 1, 0]], [3.0])  # a head start: the architecture of the first two
+    asked: list[Genome] = []
+    for count in (1, 2, 1, 4):
+        genomes = algorithm.ask(count)
+        algorithm.tell(genomes, genomes.sum(axis=1).astype(np.float64))
+        asked += [tuple(row) for row in genomes.tolist()]
+    assert sorted(asked) == sorted(set(pool))
+    assert set(asked[1:4]) < {(1, 0, 2), (2, 1, 0), (2, 1, 1), (0, 0, 1)}  # behind one random draw
+    assert len(algorithm.ask(1)) == 0
+
+
+def test_what_does_not_fit_several_objectives_is_refused() -> None:
+    algorithm = BayesianOptimisation((3, 3), draw.generator(0), initial=1)
+    algorithm.use_costs(lambda genomes: np.zeros((len(genomes), 2)))
+    algorithm.tell([[0, 0]], [[1.0, -1.0]])
+    with pytest.raises(ShapeError, match="values of 1 objectives must have 2"):
+        algorithm.tell([[0, 1]], [1.0])
+    with pytest.raises(ShapeError, match=r"costs of shape \(8, 2\) must have shape \(8, 1\)"):
+        algorithm.ask(1)
+    algorithm = BayesianOptimisation((3, 3), draw.generator(0))
+    algorithm.use_costs(lambda genomes: np.zeros(len(genomes)))
+    with pytest.raises(ShapeError, match=r"costs of shape \(9,\) must have shape"):
+        algorithm.ask(1)
+    with pytest.raises(ConfigError, match="at least one genome"):
+        algorithm.use_pool(np.empty((0, 2), np.int64))
+    with pytest.raises(ShapeError, match="choice 5 at position 1"):
+        algorithm.use_pool([[0, 5]])
 
 
 @pytest.mark.parametrize(

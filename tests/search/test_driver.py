@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,26 @@ def test_failures_are_recorded_with_their_reason_and_the_search_goes_on() -> Non
             assert (record.status, record.evaluated) == ("failed", True)
         else:
             assert record.status == "ok"
+
+
+def test_a_candidate_that_twice_finds_no_memory_has_failed_and_the_search_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # a second each in a process that has run many tests
+
+    def signal(arch: ToyArch) -> float:
+        tried.append(arch)
+        if arch.choices[0] == 2 or (arch.choices[1] == 2 and tried.count(arch) == 1):
+            raise MemoryError
+        return accuracy(arch)
+
+    result = search(signal=signal, evaluations=81)
+    for record in result.trace:
+        assert (record.status == "failed") == (record.genome[0] == 2)
+        assert record.evaluated
+        assert tried.count(ToyArch(record.genome)) == 1 + (2 in record.genome[:2])
+    assert {record.reason for record in result.trace} == {None, "out of memory in each of 2 attempts"}
 
 
 def test_an_exception_that_the_next_candidate_would_meet_stops_the_search(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from accelzoo.errors import TraceError
 from accelzoo.search import read_trace
+from accelzoo.search.results import FILE_NAME as RESULTS
 from accelzoo.search.trace import FILE_NAME
 from tests.search import worker
 
@@ -58,6 +60,35 @@ def test_killed_at_a_chosen_moment(unbroken: bytes, tmp_path: Path, moment: str,
     assert path.read_bytes() == unbroken
 
 
+@pytest.fixture(scope="module")
+def three_at_once(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("three")
+    worker.search(folder, resume=False, algorithm="nsga2", pending=3)
+    return (folder / FILE_NAME).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("moment", "count", "again"),
+    [
+        ("kept", 1, 0),  # a result that came before its turn is on the disk, the trace has not got it
+        ("kept", 9, 0),
+        ("half", 30, 1),  # half a result or half a candidate is written: that one is evaluated again
+        ("signal", 20, 1),
+    ],
+)
+def test_killed_while_three_are_evaluated(
+    three_at_once: bytes, tmp_path: Path, moment: str, count: int, again: int
+) -> None:
+    settings: dict[str, Any] = {"algorithm": "nsga2", "pending": 3}
+    assert worker.finish(tmp_path, kill=(moment, count), shuffled=1, **settings) == -signal.SIGKILL
+    assert three_at_once.startswith((tmp_path / FILE_NAME).read_bytes())
+    worker.search(tmp_path, shuffled=2, **settings)
+    assert (tmp_path / FILE_NAME).read_bytes() == three_at_once
+    evaluated = (tmp_path / "evaluated.txt").read_text().splitlines()
+    assert len(evaluated) - len(set(evaluated)) <= again
+    assert not (tmp_path / RESULTS).exists()
+
+
 def test_killed_many_times_at_random_moments(unbroken: bytes, tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     moments = random.Random(17)
@@ -91,8 +122,8 @@ def test_killed_while_it_resumes(unbroken: bytes, tmp_path: Path) -> None:
 def test_cut_anywhere_in_the_first_and_last_lines(unbroken: bytes, tmp_path: Path) -> None:
     lines = unbroken.splitlines(keepends=True)
     first, last = len(lines[0]) + len(lines[1]), len(unbroken) - len(lines[-1]) - len(lines[-2])
-    cuts = [*range(0, first + 2, 23), len(lines[0]), first, *range(last - 1, len(unbroken), 23), len(unbroken) - 1]
-    for cut in cuts:
+    cuts = {*range(0, first + 2, 23), len(lines[0]), first, *range(last - 1, len(unbroken), 23), len(unbroken) - 1}
+    for cut in sorted(cuts):
         folder = tmp_path / str(cut)
         folder.mkdir()
         (folder / FILE_NAME).write_bytes(unbroken[:cut])
@@ -100,14 +131,15 @@ def test_cut_anywhere_in_the_first_and_last_lines(unbroken: bytes, tmp_path: Pat
         assert (folder / FILE_NAME).read_bytes() == unbroken
 
 
-@pytest.mark.parametrize("algorithm", ["evolution", "random"])
-def test_another_hash_seed_gives_the_same_bytes(tmp_path: Path, algorithm: str) -> None:
+@pytest.mark.parametrize(("algorithm", "pending"), [("evolution", 1), ("default", 3)])
+def test_another_hash_seed_gives_the_same_bytes(tmp_path: Path, algorithm: str, pending: int) -> None:
     traces = []
-    for hash_seed in ("0", "1", "31337"):
+    for hash_seed in ("0", "31337"):
         folder = tmp_path / hash_seed
-        assert worker.finish(folder, hash_seed=hash_seed, algorithm=algorithm) == 0
+        shuffled = None if pending == 1 else int(hash_seed)
+        assert worker.finish(folder, hash_seed=hash_seed, algorithm=algorithm, pending=pending, shuffled=shuffled) == 0
         traces.append((folder / FILE_NAME).read_bytes())
-    assert traces[0] == traces[1] == traces[2]
+    assert traces[0] == traces[1]
 
 
 def test_control_c_says_how_to_resume(unbroken: bytes, tmp_path: Path) -> None:

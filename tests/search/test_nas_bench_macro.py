@@ -109,9 +109,10 @@ class MacroSpace:
 
 def test_the_whole_loop_finds_better_networks_than_chance(table: dict[Genome, float]) -> None:
     space = MacroSpace()
+    settings: dict[str, Any] = {"evaluations": 100, "algorithm": "evolution", "progress": False}
     best = []
     for seed in range(40):
-        result = run(space, lambda network: table[network.genome], evaluations=100, seed=seed, progress=False)
+        result = run(space, lambda network: table[network.genome], seed=seed, **settings)
         assert sum(record.evaluated for record in result.trace) == 100
         best.append(result.best.accuracy)
         for record in result.trace:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from accelzoo.errors import ConfigError
-from accelzoo.search import Result, run
+from accelzoo.search import Objective, Result, run
 from tests.search.toy import ToyArch, ToyCost, ToySpace, accuracy
 
 SPACE = ToySpace(sizes=(3, 4, 3))
@@ -19,7 +21,8 @@ def scattered(arch: ToyArch) -> ToyCost:
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return run(SPACE, accuracy, evaluations=36, costs=scattered, budgets={"weight_bytes": 100}, progress=False)
+    budgets = {"weight_bytes": 100}
+    return run(SPACE, accuracy, evaluations=36, algorithm="random", costs=scattered, budgets=budgets, progress=False)
 
 
 @pytest.mark.parametrize("fields", [("latency_s",), ("weight_bytes",), ("latency_s", "weight_bytes"), ()])
@@ -39,9 +42,20 @@ def test_the_front_is_what_no_other_beats(result: Result, fields: tuple[str, ...
             for theirs in points.values()
         )
     }
-    front = result.front(*fields)
+    front = result.front_of(*fields) if fields else result.front
     assert {candidate.genome for candidate in front} == expected
     assert [candidate.accuracy for candidate in front] == sorted((c.accuracy for c in front), reverse=True)
+
+
+def test_the_front_of_a_search_for_one_is_that_of_its_objectives() -> None:
+    objective = Objective(minimise=("weight_bytes", "latency_s"))
+    settings: dict[str, Any] = {"algorithm": "nsga2", "costs": scattered, "objective": objective, "progress": False}
+    found = run(SPACE, accuracy, evaluations=36, **settings)
+    assert found.header["objective"]["minimise"] == ["weight_bytes", "latency_s"]
+    assert found.front == found.front_of("weight_bytes", "latency_s")
+    assert found.front != found.front_of("latency_s")
+    failed = run(SPACE, lambda arch: float("nan"), evaluations=3, algorithm="random", costs=scattered, progress=False)
+    assert failed.front == []
 
 
 def test_the_ranking_is_by_score_and_then_by_order(result: Result) -> None:
@@ -57,7 +71,9 @@ def test_the_ranking_is_by_score_and_then_by_order(result: Result) -> None:
 
 def test_a_front_needs_costs_and_known_fields(result: Result) -> None:
     with pytest.raises(ConfigError, match=r"unknown cost field 'latency'; .*did you mean 'latency_s'"):
-        result.front("latency")
-    free = run(SPACE, accuracy, evaluations=3, progress=False)
+        result.front_of("latency")
+    with pytest.raises(ConfigError, match="name at least one cost field; allowed: latency_s"):
+        result.front_of()
+    free = run(SPACE, accuracy, evaluations=3, algorithm="random", progress=False)
     with pytest.raises(ConfigError, match="had no costs"):
-        free.front()
+        _ = free.front

@@ -15,6 +15,7 @@ from accelzoo.search import Named, Objective, read_trace
 from accelzoo.search.algorithms.random import RandomSearch
 from accelzoo.search.space import GenomeMatrix
 from accelzoo.search.trace import FILE_NAME
+from tests.checkout import ROOT
 from tests.search.toy import ToyArch, ToySpace, accuracy, costs, search
 
 
@@ -76,6 +77,12 @@ def test_other_settings_are_refused_field_by_field(tmp_path: Path) -> None:
         "  space: recorded 'toy:(3, 3, 3, 3):False', given 'toy:(3, 3, 3):False'",
     ]
     assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_the_trace_that_is_shipped_can_be_read() -> None:
+    trace = read_trace(ROOT / "accelzoo" / "zoo" / "camera_accel")
+    assert "pending" not in trace.header
+    assert sum(record.evaluated for record in trace.records) == 32
 
 
 class Fickle(RandomSearch):

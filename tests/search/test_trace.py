@@ -79,6 +79,7 @@ def test_the_chain_is_sha256_over_the_previous_hash_and_the_content(path: Path) 
         (lambda lines: [lines[0], rehashed(lines[1], score=0.9), *lines[2:]], 3, "expected previous"),
         (lambda lines: [*lines[:1], lines[1].replace(":", ": ", 1), *lines[2:]], 2, "not spelt as it was written"),
         (lambda lines: [*lines[:1], lines[1].replace('"score":0.4', '"score":NaN'), *lines[2:]], 2, "a line of JSON"),
+        (lambda lines: [*lines[:1], lines[1].replace('"score":0.4', '"score":1e999'), *lines[2:]], 2, "a line of JSON"),
         (lambda lines: [*lines[:3], "\n", *lines[3:]], 4, "a line of JSON"),
         (lambda lines: [*lines[:3], "[]\n", *lines[3:]], 4, "a line of JSON"),
         (lambda lines: [*lines[:3], '{"hash":1}\n', *lines[3:]], 4, "a line of JSON"),
@@ -152,8 +153,8 @@ def test_only_one_writer_at_a_time(path: Path) -> None:
 
 def test_lines_are_synced_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, synced = [100.0], []
-    monkeypatch.setattr("accelzoo.search.trace.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("accelzoo.search.trace.os.fsync", lambda file: synced.append(now[0]))
+    monkeypatch.setattr("accelzoo.search.chain.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("accelzoo.search.chain.os.fsync", lambda file: synced.append(now[0]))
     with TraceWriter(tmp_path / FILE_NAME, sync_interval_s=0.05) as writer:
         writer.begin(HEADER)
         assert synced == [100.0, 100.0]  # the header and the folder's entry

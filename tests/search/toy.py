@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from accelzoo.search import Result, run
+from accelzoo.search import Objective, Result, run
 
 Genome = tuple[int, ...]
 
@@ -82,4 +82,6 @@ SPACE = ToySpace(sizes=(3, 3, 3, 3))
 def search(
     space: ToySpace = SPACE, signal: Callable[[ToyArch], float] = accuracy, *, evaluations: int = 20, **settings: Any
 ) -> Result:
-    return run(space, signal, evaluations=evaluations, progress=False, **settings)
+    """Runs a search for accuracy alone by evolution, unless `settings` say otherwise."""
+    given = {"algorithm": "evolution", "objective": Objective(), **settings}
+    return run(space, signal, evaluations=evaluations, progress=False, **given)

@@ -13,17 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from accelzoo.search import Named, Objective, run
+from accelzoo.search.results import Results
 from tests.checkout import ROOT
-from tests.search import toy
+from tests.search import crews, toy
 
 SPACE = toy.ToySpace(sizes=(4, 3, 4, 3, 2), alias=True)
 BUDGETS = {"latency_s": 8.5e-3, "weight_bytes": 97}
 
 
-def search(folder: Path, *, resume: bool = True, algorithm: str = "evolution", pause_s: float = 0.0) -> None:
-    """Runs the search that every test of this folder's processes runs: budgets, duplicates, failures and all."""
+def search(
+    folder: Path,
+    *,
+    resume: bool = True,
+    algorithm: str = "evolution",
+    pause_s: float = 0.0,
+    pending: int = 1,
+    shuffled: int | None = None,
+) -> None:
+    """Runs the search that every test of this folder's processes runs: budgets, duplicates, failures and all.
+
+    Algorithms other than evolution and random search are asked for three objectives. `shuffled` seeds workers that
+    finish in random order; what was evaluated is a line of `evaluated.txt` each.
+    """
 
     def evaluate(arch: toy.ToyArch) -> float:
+        with (folder / "evaluated.txt").open("a") as stream:
+            stream.write(f"{arch.choices}\n")
         _reached("signal")
         time.sleep(pause_s)
         return float("nan") if arch.choices[:2] == (1, 1) else toy.accuracy(arch)
@@ -32,16 +47,21 @@ def search(folder: Path, *, resume: bool = True, algorithm: str = "evolution", p
         _reached("price")
         return toy.costs(arch)
 
+    single = algorithm in ("evolution", "random")
     run(
         SPACE,
         Named(evaluate, "worker"),
         costs=Named(price, "toy"),
         budgets=BUDGETS,
-        objective=Objective(exponent=-0.07, reference=5e-3),
+        objective=Objective(
+            exponent=-0.07, reference=5e-3, minimise=() if single else ("latency_s", "weight_bytes")
+        ),
         evaluations=60,
         algorithm=algorithm,
         algorithm_options={"population": 8, "sample_size": 3} if algorithm == "evolution" else None,
         seed=5,
+        workers=1 if shuffled is None else crews.Shuffled(count=pending, seed=shuffled),
+        pending=pending,
         folder=folder,
         resume=resume,
     )
@@ -79,7 +99,10 @@ def _reached(moment: str) -> None:
 
 
 def _arm() -> None:
-    """Puts the moments into the system calls: half a line written, a whole line, before and after it is synced."""
+    """Puts the moments into the system calls: half a line written, a whole line, before and after it is synced.
+
+    And `kept`: a result that came before its turn is on the disk, and not yet in the trace.
+    """
     write, fsync = os.write, os.fsync
 
     def counted_write(file: int, data: Any) -> int:
@@ -95,6 +118,13 @@ def _arm() -> None:
         fsync(file)
         _reached("synced")
 
+    keep = Results.keep
+
+    def counted_keep(self: Results, *given: Any) -> None:
+        keep(self, *given)
+        _reached("kept")
+
+    setattr(Results, "keep", counted_keep)  # noqa: B010 (mypy refuses the plain assignment)
     hooks: dict[str, Callable[..., Any]] = {"write": counted_write, "fsync": counted_fsync}
     for name, hook in hooks.items():
         setattr(os, name, hook)

@@ -1,0 +1,1 @@
+"""Algorithms of other libraries, and what those libraries read of ours."""
