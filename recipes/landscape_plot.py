@@ -220,9 +220,14 @@ def _kept(curated: CuratedSpace, whole: Landscape) -> tuple[list[int], list[int]
 def _draw_panel(axis: Axes, title: str, panel: Landscape, budget: float, scale: Landscape) -> None:
     rows, columns = panel.values
     levels = np.linspace(scale.costs.min(), scale.costs.max(), LEVELS)
-    filled = axis.contourf(columns, rows, panel.costs, levels=levels, cmap="viridis", extend="both")
-    axis.contour(columns, rows, panel.costs, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
-    axis.contour(columns, rows, panel.costs, levels=[budget], colors="white", linewidths=2)
+    filled: Any
+    if min(panel.costs.shape) > 1:
+        filled = axis.contourf(columns, rows, panel.costs, levels=levels, cmap="viridis", extend="both")
+        axis.contour(columns, rows, panel.costs, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
+        axis.contour(columns, rows, panel.costs, levels=[budget], colors="white", linewidths=2)
+    else:  # a width with a single value has no contours
+        filled = axis.scatter(*np.meshgrid(columns, rows), c=panel.costs, cmap="viridis", marker="s", s=60,
+                              vmin=levels[0], vmax=levels[-1])  # fmt: skip
     axis.plot([], [], color="#bbbbbb", linewidth=2, label="budget (white line)")
     _draw_search(axis, panel, budget)
     if panel is not scale:  # ticks are the values that are left

@@ -219,10 +219,11 @@ class _Racing:
         )
 
     def _header(self) -> dict[str, Any]:
+        fidelities = sorted({rung.fidelity for rungs in self._brackets for rung in rungs})
         return {
             "kind": "halving",
             "brackets": [[[rung.fidelity, rung.count] for rung in rungs] for rungs in self._brackets],
-            "signal": identity(self._signal),
+            "signals": [identity(at_fidelity(self._signal, fidelity)) for fidelity in fidelities],
             "schema": SCHEMA,
             "unit": self._unit,
         }

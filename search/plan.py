@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -66,8 +67,8 @@ class Plan:
         self._name = algorithm if named else identity(algorithm)
         self._options = complete_options(self._kind, algorithm_options)
         self._evaluator = evaluator
-        self._seed = seed
-        self.pending = pending
+        self._seed = operator.index(seed)
+        self.pending = pending.item() if isinstance(pending, np.generic) else pending
         self.workers = workers
         self._pool = None if pool is None else _checked_pool(pool, evaluator.sizes)
         self.allowed = None if self._pool is None else dict.fromkeys(checked_matrix(self._pool, evaluator.sizes))
@@ -86,8 +87,8 @@ class Plan:
                 f"objective: algorithm {self._name} takes one objective, not {len(columns)} ({', '.join(columns)}); "
                 f"those that take several: {_names(takes_several)}; objective=Objective() asks for accuracy alone"
             )
-        if self.pending is not None and self.pending < 1:
-            faults.append(f"pending (={self.pending}) must be at least 1")
+        if self.pending is not None and (not isinstance(self.pending, int) or self.pending < 1):
+            faults.append(f"pending (={self.pending}) must be at least 1, and whole")
         if faults:
             raise ConfigError(faults)
 
@@ -154,20 +155,20 @@ class Plan:
             ShapeError: If no genome makes a network with a price.
         """
         evaluator, budgets = self._evaluator, self._evaluator.budgets
-        require_network(evaluator.space, evaluator.quote, self.allowed, draw.generator(self._seed, _NETWORK))
+        require_network(evaluator.space, evaluator.quote_ahead, self.allowed, draw.generator(self._seed, _NETWORK))
         if not budgets:
             return []
         if self._pool is not None:
             return [self._start_of(self._pool)]
         rng = draw.generator(self._seed, _FEASIBILITY)
-        return [feasible_genome(evaluator.sizes, evaluator.quote, budgets, rng, lambda: self._prices.table)]
+        return [feasible_genome(evaluator.sizes, evaluator.quote_ahead, budgets, rng, lambda: self._prices.table)]
 
     def _start_of(self, pool: GenomeMatrix) -> Genome:
         """Returns the first genome of the pool within budgets; priced in bulk, so that a large pool is no wait."""
         within = np.flatnonzero(self._prices.violation(pool) == 0)
-        nearest = pool if not len(within) else pool[within[:1]]
-        genomes = checked_matrix(nearest, self._evaluator.sizes)
-        return feasible_of(genomes, self._evaluator.quote, self._evaluator.budgets)
+        outside = np.setdiff1d(np.arange(len(pool)), within)
+        genomes = checked_matrix(pool[np.concatenate([within, outside])], self._evaluator.sizes)
+        return feasible_of(genomes, self._evaluator.quote_ahead, self._evaluator.budgets)
 
 
 def takes_several(algorithm: type[Algorithm]) -> bool:
@@ -181,9 +182,9 @@ def _names(wanted: Callable[[type[Algorithm]], bool]) -> str:
 
 def _checked_pool(pool: npt.ArrayLike, sizes: tuple[int, ...]) -> GenomeMatrix:
     matrix = np.asarray(pool)
-    checked_matrix(matrix, sizes)
     if not len(matrix):
         raise ConfigError(["pool: there is no genome in it"])
+    checked_matrix(matrix, sizes)
     return to_matrix(matrix.tolist(), len(sizes))
 
 
@@ -218,7 +219,8 @@ def identity(thing: Any) -> str | None:
     if thing is None:
         return None
     if isinstance(thing, functools.partial):
-        return identity(thing.func)
+        bound = [*map(repr, thing.args), *(f"{name}={value!r}" for name, value in sorted(thing.keywords.items()))]
+        return f"{identity(thing.func)}({', '.join(bound)})" if bound else identity(thing.func)
     digest = getattr(thing, "digest", None)
     if digest is not None and not isinstance(thing, type):
         return str(digest() if callable(digest) else digest)

@@ -138,7 +138,13 @@ def _wishes(option: str, given: list[str]) -> dict[str, Any]:
 
 
 def _check_free(path: Path | None, force: bool) -> None:
-    if path is not None and path.exists() and not force:
+    if path is None:
+        return
+    if path.is_dir():
+        raise AccelzooError(f"{path}: is a folder; give a file's name")
+    if not path.parent.is_dir():
+        raise AccelzooError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if path.exists() and not force:
         raise AccelzooError(f"{path}: is there already; --force overwrites it")
 
 

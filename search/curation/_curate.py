@@ -155,8 +155,8 @@ class _Curation:
         self.kept = wishes
         self.settings = settings
         self._target = target.target if isinstance(target, CostTable) else target
+        self._judge, self._judged_by = self._judged(quality)  # first: an unknown name costs no table
         self._prices = Prices.of(space, target, wishes, settings.field, settings.max_entries)
-        self._judge, self._judged_by = self._judged(quality)
         self._dominated: dict[tuple[int, int], Dominated] = {}
         self._cannot_run: set[tuple[int, int]] = set()
 

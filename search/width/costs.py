@@ -71,6 +71,8 @@ class WidthCosts:
         """
         grid = tuple([tuple(map(int, choices)) for choices in widths])
         labels = tuple(names) if names is not None else tuple([f"group {index}" for index in range(len(grid))])
+        if len(labels) != len(grid):
+            raise ConfigError([f"names: {len(labels)} for {len(grid)} groups"])
         faults = [f"{labels[index]}: no width to choose" for index, choices in enumerate(grid) if not choices]
         if not grid or not columns:
             faults.append("costs need at least one group and one column")

@@ -132,6 +132,8 @@ def fit_latency_table(
         ShapeError: If the genomes are none of the space.
     """
     _check_numbers(noise=noise, monotonicity=monotonicity)
+    if monotonicity == 0:
+        raise ConfigError(["monotonicity (=0) must be above 0; None does not care"])
     rows = grid.rows(genomes)
     seconds = _checked_rows(latency_s, len(rows))
     priced = grid.priced(prior) if isinstance(prior, Target | str) else _checked_prior(prior, grid.entries)
@@ -143,7 +145,7 @@ def fit_latency_table(
     _, network = np.unique(np.asarray(genomes), axis=0, return_inverse=True)
     folds = network.reshape(-1) % min(FOLDS, int(network.max()) + 1)
     fit = fit_entries(counts, seconds, _features(grid, factor * priced), neighbours_of(grid), folds, noise=noise,
-                      monotonicity=monotonicity or None)  # fmt: skip
+                      monotonicity=monotonicity)  # fmt: skip
     return LatencyTable(grid=grid, entries=fit.entries, report=_report(counts, seconds, fit, factor, int(folds.max())))
 
 

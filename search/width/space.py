@@ -87,7 +87,9 @@ class WidthSpace:
         Raises:
             ConfigError: All faults: bad ratios, a bad divisor, unknown names, nothing left to choose.
         """
-        _check_asked(ratios, divisor)
+        ratios = [ratio.item() if isinstance(ratio, np.generic) else ratio for ratio in ratios]
+        divisor = divisor.item() if isinstance(divisor, np.generic) else divisor
+        _check_asked(ratios, divisor, fixed)
         arch = one_block_stages(arch)
         graph = arch.lower()
         tied = _tied(arch, graph)
@@ -220,11 +222,13 @@ class WidthSpace:
         return asked
 
 
-def _check_asked(ratios: Sequence[float], divisor: int) -> None:
+def _check_asked(ratios: Sequence[float], divisor: int, fixed: Sequence[str]) -> None:
     faults = [f"ratios: {ratio!r} must be a positive finite number" for ratio in ratios if not _is_ratio(ratio)]
     faults += [] if len(ratios) else ["ratios: at least one is needed"]
     if isinstance(divisor, bool) or not isinstance(divisor, int) or divisor < 1:
         faults.append(f"divisor (={divisor!r}) must be a positive whole number")
+    if isinstance(fixed, str):
+        faults.append(f"fixed (={fixed!r}) must be a list of groups' names")
     if faults:
         raise ConfigError(faults)
 

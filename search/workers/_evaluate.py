@@ -26,15 +26,14 @@ def evaluated(space: SearchSpace, signal: Callable[[Any], float], genome: Genome
     Raises:
         Exception: Whatever else the signal raises: the next candidate would meet it too.
     """
+    refused: tuple[type[Exception], ...] = (ConfigError, ShapeError, CandidateError)
     try:
         arch = space.decode(genome)
-    except (ConfigError, ShapeError, CandidateError) as error:
-        return Outcome(reason=f"{type(error).__name__}: {error}")
-    try:
+        refused = (ShapeError, CandidateError)  # a signal's ConfigError is about all candidates
         return Outcome(accuracy=float(signal(arch)))
-    except (ShapeError, CandidateError) as error:
-        return Outcome(reason=f"{type(error).__name__}: {error}")
     except Exception as error:
+        if isinstance(error, refused):
+            return Outcome(reason=f"{type(error).__name__}: {error}")
         if is_out_of_memory(error):
             return None
         raise

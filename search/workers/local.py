@@ -65,7 +65,7 @@ class LocalWorkers:
         faults += [
             f"workers.{name} (={value!r}) must be a positive number of seconds"
             for name, value in (("lease_s", self.lease_s), ("timeout_s", self.timeout_s))
-            if value is not None and not 0 < value < math.inf
+            if not (0 < value < math.inf if value is not None else name == "timeout_s")
         ]
         if isinstance(self.gpus, str) or not all(isinstance(gpu, (str, int)) and str(gpu) for gpu in self.gpus):
             faults.append(f'workers.gpus (={self.gpus!r}) must be values of CUDA_VISIBLE_DEVICES, such as ("0", "1")')
@@ -147,12 +147,12 @@ class LocalPool:
             except queue.Empty:
                 finished = None
             with self._lock:
+                if finished is None and self._failure is not None:
+                    raise self._failure
+                self._supervise()  # also while others finish
                 if finished is not None:
                     self._unfinished -= 1
                     return finished
-                if self._failure is not None:
-                    raise self._failure
-                self._supervise()
 
     def close(self) -> None:
         """Kills every worker and waits until they are gone."""
@@ -214,11 +214,12 @@ class LocalPool:
                 self._hand_out()
             case {"kind": "outcome", "accuracy": accuracy, "reason": reason}:
                 candidate, seat.candidate = seat.candidate, None
-                if candidate is not None and seat.fate is None:
+                if candidate is not None:  # of a worker that is being killed too: it had finished before
                     self._finish(candidate, Outcome(accuracy=accuracy, reason=reason, attempts=candidate.attempts))
                 self._hand_out()
             case {"kind": "memory"}:
-                self._kill(seat, "memory")  # the second attempt begins with nothing left over from the first
+                if seat.fate is None:
+                    self._kill(seat, "memory")  # the second attempt begins with nothing left over from the first
             case {"kind": "error"}:
                 self._fail(raised_in_worker(message, seat.candidate is None))
 

@@ -282,7 +282,7 @@ def test_another_race_is_not_gone_on_with(tmp_path: Path) -> None:
         successive_halving(ARCHS, Curves(), folder=tmp_path)
     with pytest.raises(TraceError, match=r"halving\.jsonl:1: the race was begun otherwise:\n  brackets: recorded"):
         successive_halving(ARCHS, Curves(), folder=tmp_path, resume=True)
-    with pytest.raises(TraceError, match=r"\n  signal: recorded 'curves:1.0', now 'level'"):
+    with pytest.raises(TraceError, match=r"\n  signals: recorded \['curves:0.1.*', 'curves:1.0'\], now \['level'"):
         run(tmp_path, Level())
     with pytest.raises(TraceError, match=r"halving\.jsonl:2: .*\n  entrants: recorded"):
         successive_halving(ARCHS[::-1], Curves(), fidelities=(1 / 9, 1 / 3, 1), folder=tmp_path, resume=True)
@@ -374,3 +374,27 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     calls = (tmp_path / "calls").read_text("utf-8").splitlines()
     # Of each life's three evaluations two were recorded; the third died with it.
     assert len(calls) == 13 + 6
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Accuracies of which only those at less than full effort depend on `slope`."""
+
+    slope: float
+    fidelity: float = 1.0
+
+    def __call__(self, arch: ToyArch) -> float:
+        return sum(arch.choices) * (1.0 if self.fidelity == 1 else self.slope)
+
+    def digest(self) -> str:
+        return "slopes" if self.fidelity == 1 else f"slopes {self.slope} at {self.fidelity}"
+
+    def at(self, fidelity: float) -> Slopes:
+        return replace(self, fidelity=fidelity)
+
+
+def test_another_signal_at_less_than_full_effort_is_another_race(tmp_path: Path) -> None:
+    archs = [ToyArch((choice,)) for choice in range(4)]
+    successive_halving(archs, Slopes(1.0), fidelities=(0.5, 1.0), keep=0.25, folder=tmp_path)
+    with pytest.raises(TraceError, match="signals: recorded"):
+        successive_halving(archs, Slopes(-1.0), fidelities=(0.5, 1.0), keep=0.25, folder=tmp_path, resume=True)

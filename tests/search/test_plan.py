@@ -34,6 +34,7 @@ def test_a_callable_is_named_by_its_digest_or_its_place() -> None:
 
     assert identity(None) is None
     assert identity(accuracy) == identity(partial(accuracy)) == "tests.search.toy.accuracy"
+    assert identity(partial(round, 3, ndigits=-1)) == "builtins.round(3, ndigits=-1)"
     assert identity(Named(accuracy, "v2")) == "v2"
     assert identity(SPACE) == SPACE.digest()
     assert identity(CandidateError("x")) == "accelzoo.search.evaluator.CandidateError"

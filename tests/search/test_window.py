@@ -236,5 +236,5 @@ def test_no_workers_start_where_nothing_is_left_to_evaluate(tmp_path: Path) -> N
 
 
 def test_pending_is_a_positive_number() -> None:
-    with pytest.raises(ConfigError, match=r"pending \(=0\) must be at least 1"):
+    with pytest.raises(ConfigError, match=r"pending \(=0\) must be at least 1, and whole"):
         go(pending=0)

@@ -197,6 +197,8 @@ def test_bad_timings_are_refused_row_by_row(small: LatencyGrid) -> None:
         fit_latency_table(small, timed, seconds[:9], prior)
     with pytest.raises(ConfigError, match="prior"):
         fit_latency_table(small, timed, seconds, prior[:-1])
+    with pytest.raises(ConfigError, match=r"monotonicity \(=0\) must be above 0"):
+        fit_latency_table(small, timed, seconds, prior, monotonicity=0)
     with pytest.raises(ConfigError, match="noise"):
         fit_latency_table(small, timed, seconds, prior, noise=-1.0)
 

@@ -137,6 +137,8 @@ def test_narrowed_draws_look_at_the_errors_once_a_turn_and_go_on_from_their_stat
     assert not np.array_equal(one.draw(0.5, 50, draw.generator(7), known), start)
     with pytest.raises(ConfigError, match="turns"):
         NarrowedWidths(narrowing, priced(), turns=0)
+    dearer = priced().with_column("energy_j", {(0,): [1.0] * len(space().widths[0])})
+    assert NarrowedWidths(narrowing, dearer).to_config() != NarrowedWidths(narrowing, priced()).to_config()
 
 
 def plans() -> Mapping[str, tuple[SlimmablePlan, WidthSampler]]:

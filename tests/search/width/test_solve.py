@@ -153,6 +153,8 @@ def test_bad_input_is_refused_with_all_faults() -> None:
     assert len(caught.value.faults) == 3
     with pytest.raises(ConfigError, match=r"column 'error', groups \(0,\), choices \(1,\): nan is no finite number"):
         WidthCosts.of([[8, 16]], {"error": {(0,): [1.0, float("nan")]}})
+    with pytest.raises(ConfigError, match="names: 1 for 2 groups"):
+        WidthCosts.of([[8, 16], [8, 16]], {"error": {(0, 1): [[1.0, 2.0], [3.0, 4.0]]}}, names=["stem"])
     with pytest.raises(AccelzooError, match="know nothing of peak_activation_bytes"):
         costs.peak_of([[0] * len(costs.sizes)])
 

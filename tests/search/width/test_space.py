@@ -221,6 +221,9 @@ def test_bad_input_is_refused(mobilenet: WidthSpace) -> None:
     assert len(caught.value.faults) == 3
     with pytest.raises(ConfigError, match="did you mean 'stem'"):
         WidthSpace.from_arch(arch, fixed=("sterm",))
+    with pytest.raises(ConfigError, match=r"fixed \(='stem'\) must be a list"):
+        WidthSpace.from_arch(arch, fixed="stem")
+    assert WidthSpace.from_arch(arch, np.array([0.5, 1.0], np.float32), np.int64(8)).sizes  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no width of"):
         WidthSpace.from_arch(arch, (1.0,))
     with pytest.raises(ShapeError, match="14 positions, got 2"):

@@ -16,6 +16,7 @@ from accelzoo.errors import ConfigError, DataError
 from accelzoo.search.space import Genome
 from accelzoo.search.workers import LocalWorkers, Outcome, WorkerError
 from accelzoo.search.workers.conformance import Numbers, outcomes
+from accelzoo.search.workers.local import LocalPool
 from tests.checkout import ROOT
 from tests.search.workers.processes import all_gone, eventually, numbers_in
 
@@ -79,6 +80,42 @@ def test_a_candidate_that_takes_too_long_fails_at_once() -> None:
     found = outcomes(LocalWorkers(2, timeout_s=0.5), accuracy, [(0,), (1,), (2,)])
     late = Outcome(reason="not finished within timeout_s (=0.5)")
     assert found == {10: Outcome(accuracy=0.5), 11: late, 12: Outcome(accuracy=0.5)}
+
+
+def test_a_candidate_that_takes_too_long_fails_also_while_others_finish() -> None:
+    def accuracy(genome: Genome) -> float:
+        time.sleep(60 if genome == (0,) else 0.02)
+        return 0.5
+
+    with LocalWorkers(2, timeout_s=0.5).start(Numbers(), accuracy) as pool:
+        for index in range(500):  # ten seconds of them
+            pool.submit(index, (min(index, 1),))
+        found = dict(pool.wait() for _ in range(60))
+    assert found[0] == Outcome(reason="not finished within timeout_s (=0.5)")
+
+
+def test_an_outcome_that_comes_as_its_worker_is_killed_counts(tmp_path: Path) -> None:
+    """The message is on its way while the worker's time is up: nothing is lost, and nothing waited for in vain."""
+
+    def accuracy(genome: Genome) -> float:
+        note(tmp_path / "pids")
+        return 0.5
+
+    with LocalWorkers(1, timeout_s=5.0).start(Numbers(), accuracy) as pool:
+        assert isinstance(pool, LocalPool)
+        with pool._lock:
+            pool.submit(0, (0,))
+        while not any(seat.candidate for seat in pool._seats.values()):
+            time.sleep(0.001)
+        with pool._lock:  # as `wait` has it while it looks at the clock; the outcome has to stay outside
+            assert eventually(lambda: bool(numbers_in(tmp_path / "pids")))
+            time.sleep(0.2)
+            waiting = any(seat.candidate for seat in pool._seats.values())
+            pool._clock_s += 10.0
+            pool._supervise()
+        assert waiting
+        assert pool.wait() == (0, Outcome(accuracy=0.5))
+    assert len(numbers_in(tmp_path / "pids")) == 1
 
 
 def test_a_candidate_that_always_ends_its_worker_fails() -> None:
@@ -246,6 +283,7 @@ def test_a_driver_that_was_stopped_for_longer_than_a_lease_loses_nothing(tmp_pat
         ({"count": 0}, r"workers.count \(=0\)"),
         ({"count": 2, "max_attempts": 0}, "max_attempts"),
         ({"count": 2, "lease_s": 0}, "lease_s"),
+        ({"count": 2, "lease_s": None}, "lease_s"),
         ({"count": 2, "timeout_s": float("nan")}, "timeout_s"),
         ({"count": 2, "gpus": "01"}, "gpus"),
     ],
