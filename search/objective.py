@@ -44,6 +44,9 @@ class Objective:
     minimise: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exponent", float(self.exponent))  # numpy's numbers are no JSON
+        if self.reference is not None:
+            object.__setattr__(self, "reference", float(self.reference))
         if not -math.inf < self.exponent <= 0:
             raise ValueError(f"exponent (={self.exponent}) must be zero or negative: cost never earns score")
         if self.cost_field not in COST_FIELDS:

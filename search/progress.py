@@ -16,8 +16,44 @@ REFRESH_S = 0.1
 BAR_FROM_COLUMNS = 100  # a narrower terminal has room for the numbers alone
 
 
-class ProgressLine:
-    """A line on the terminal, or nothing.
+class TerminalLine:
+    """A line on the terminal, or nothing: a rich progress bar that is drawn ten times a second at most."""
+
+    def __init__(self, make: Callable[[], Progress], shown: bool | None) -> None:
+        self._drawn_at = self._started_at = time.monotonic()
+        self._bar = make() if (sys.stderr.isatty() if shown is None else shown) else None
+
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._bar is not None
+
+    @property
+    def _elapsed_s(self) -> float:
+        return max(self._drawn_at - self._started_at, 1e-9)
+
+    def _due(self, final: bool) -> bool:
+        """Whether it is to be drawn now; takes note that it is."""
+        now = time.monotonic()
+        if self._bar is None or (now - self._drawn_at < REFRESH_S and not final):
+            return False
+        self._drawn_at = now
+        return True
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class ProgressLine(TerminalLine):
+    """How a search goes.
 
     Args:
         total: Evaluations asked for.
@@ -33,17 +69,11 @@ class ProgressLine:
         self._total = total
         self._done = done
         self._candidates = candidates
-        self._drawn_at = self._started_at = time.monotonic()
-        self._bar = self._make(console) if (sys.stderr.isatty() if shown is None else shown) else None
+        super().__init__(lambda: self._make(console), shown)
         if self._bar is not None:
             self._task = self._bar.add_task(
                 "search", total=total, completed=done, rate="", feasible="", best="", front=""
             )
-
-    @property
-    def shown(self) -> bool:
-        """Whether anybody sees it."""
-        return self._bar is not None
 
     @staticmethod
     def _make(console: Console | None) -> Progress:
@@ -84,13 +114,9 @@ class ProgressLine:
                 objective. Called only when the line is drawn.
             final: Show it whatever the time.
         """
-        if self._bar is None:
+        if self._bar is None or not self._due(final):
             return
-        now = time.monotonic()
-        if now - self._drawn_at < REFRESH_S and not final:
-            return
-        self._drawn_at = now
-        rate = (candidates - self._candidates) / max(now - self._started_at, 1e-9)
+        rate = (candidates - self._candidates) / self._elapsed_s
         self._bar.update(
             self._task,
             completed=done,
@@ -99,17 +125,6 @@ class ProgressLine:
             best="" if best is None else f"best {best:.4g}",
             front="" if front is None else _front_text(*front()),
         )
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
 
 def _front_text(size: int, volume: float | None) -> str:

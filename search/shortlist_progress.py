@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from accelzoo.search.progress import TerminalLine
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-REFRESH_S = 0.1
 
-
-class ShortlistLine:
-    """A line on the terminal, or nothing.
+class ShortlistLine(TerminalLine):
+    """How a shortlist is made.
 
     Args:
         total: Genomes to look at.
@@ -25,8 +22,7 @@ class ShortlistLine:
 
     def __init__(self, total: int, shown: bool | None = None, console: Console | None = None) -> None:
         self._total = total
-        self._drawn_at = self._started_at = time.monotonic()
-        self._bar = self._make(console) if (sys.stderr.isatty() if shown is None else shown) else None
+        super().__init__(lambda: self._make(console), shown)
         if self._bar is not None:
             self._task = self._bar.add_task("shortlist", total=total, rate="", feasible="", kept="")
 
@@ -56,26 +52,13 @@ class ShortlistLine:
             kept: How many were kept, at the end.
             final: Show it whatever the time.
         """
-        now = time.monotonic()
-        if self._bar is None or (now - self._drawn_at < REFRESH_S and not final):
+        if self._bar is None or not self._due(final):
             return
-        self._drawn_at = now
         self._bar.update(
             self._task,
             completed=seen,
             total=max(seen, self._total),
-            rate=f"{seen / max(now - self._started_at, 1e-9):,.0f} genomes/s",
+            rate=f"{seen / self._elapsed_s:,.0f} genomes/s",
             feasible=f"{feasible:,} within budget",
             kept="" if kept is None else f"{kept:,} kept",
         )
-
-    def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
