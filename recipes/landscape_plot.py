@@ -226,7 +226,7 @@ def _draw_panel(axis: Axes, title: str, panel: Landscape, budget: float, scale: 
         axis.contour(columns, rows, panel.costs, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
         axis.contour(columns, rows, panel.costs, levels=[budget], colors="white", linewidths=2)
     else:  # a width with a single value has no contours
-        filled = axis.scatter(*np.meshgrid(columns, rows), c=panel.costs, cmap="viridis", marker="s", s=60,
+        filled = axis.scatter(*np.meshgrid(columns, rows), c=panel.costs.ravel(), cmap="viridis", marker="s", s=60,
                               vmin=levels[0], vmax=levels[-1])  # fmt: skip
     axis.plot([], [], color="#bbbbbb", linewidth=2, label="budget (white line)")
     _draw_search(axis, panel, budget)

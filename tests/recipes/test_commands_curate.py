@@ -61,6 +61,20 @@ def test_curate_says_what_is_wrong(space_file: str, capsys: Capture) -> None:
     assert "must be knob=value" in failure(capsys, "curate", space_file, *QUICK, "--forbid", "16")
 
 
+@pytest.mark.parametrize("option", ["-o", "--plot"])
+def test_curate_refuses_a_path_that_cannot_be_written_before_it_works(
+    space_file: str, capsys: Capture, option: str
+) -> None:
+    assert "is a folder" in failure(capsys, "curate", space_file, *QUICK, option, ".", "--force")
+    assert "there is no folder nowhere" in failure(capsys, "curate", space_file, *QUICK, option, "nowhere/made.png")
+
+
+def test_curate_draws_a_width_that_has_one_value_left(space_file: str, capsys: Capture) -> None:
+    pytest.importorskip("matplotlib", reason="the picture needs the extra [plot]")
+    run(capsys, "curate", space_file, *QUICK, "--pin", "stages[0].out_channels=16", "--plot", "one.png")
+    assert Path("one.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_curate_draws_the_landscape(space_file: str, capsys: Capture) -> None:
     pytest.importorskip("matplotlib", reason="the picture needs the extra [plot]")
     run(capsys, "curate", space_file, *QUICK, "--plot", "one.png")

@@ -197,3 +197,25 @@ def test_a_trace_from_before_there_was_more_to_tell_goes_on_without(tmp_path: Pa
     assert found.trace == read_trace(tmp_path / "now").records
     assert path.read_text().startswith("".join(lines))
     assert canonical(dict(read_trace(path).header)) == canonical(header)
+
+
+def test_the_genome_to_begin_with_is_measured_once_and_keeps_that_price() -> None:
+    """A measurement differs each time: what was within the budget when it was chosen must not be over it later."""
+    measured: list[ToyArch] = []
+
+    def creeping(arch: ToyArch) -> ToyCost:
+        measured.append(arch)
+        return ToyCost(latency_s=1.0 + 0.01 * len(measured))
+
+    result = search(costs=creeping, budgets={"latency_s": 1.015}, evaluations=1, max_candidates=5)
+    assert result.trace[0].status == "ok"
+    first = SPACE.decode(result.trace[0].genome)
+    assert measured.count(first) == 1
+
+
+def test_numbers_of_numpy_go_into_the_header(tmp_path: Path) -> None:
+    objective = Objective(exponent=np.float64(-0.07), reference=np.float32(3))  # type: ignore[arg-type]
+    result = run(SPACE, accuracy, evaluations=3, algorithm="evolution", costs=costs, objective=objective,
+                 seed=np.int64(3), pending=np.int64(2), folder=tmp_path)  # type: ignore[arg-type]  # fmt: skip
+    assert read_trace(tmp_path).header["pending"] == 2
+    assert result.header["seed"] == 3
