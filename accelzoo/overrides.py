@@ -34,7 +34,8 @@ def overridden(arch: Arch, name: str, overrides: Mapping[str, Any]) -> Arch:
         head = _chosen_head(overrides.pop("head", arch.head))
     except ConfigError as error:
         raise ConfigError([f"{name}: head: {fault}" for fault in error.faults]) from None
-    types = {"input_size": None, "in_chans": int, "output_stride": int, **_SCALES, **_head_types(head.kind)}
+    sizes = {"input_size": None, "in_chans": int, "stem_stride": int, "output_stride": int}
+    types = {**sizes, **_SCALES, **_head_types(head.kind)}
     types |= _block_types()
     faults, values = [], {}
     for key, value in overrides.items():
@@ -68,6 +69,8 @@ def _changed(arch: Arch, values: Mapping[str, Any]) -> Arch:
     names = {field.name for field in fields(arch.head)}
     head = {key: value for key, value in values.items() if key in names and (key == "activation" or key not in knobs)}
     arch = replace(arch, head=replace(arch.head, **head)) if head else arch
+    if "stem_stride" in values:
+        arch = replace(arch, stem=replace(arch.stem, stride=values["stem_stride"]))
     if "output_stride" in values:
         arch = with_output_stride(arch, values["output_stride"])
     return _with_input(arch, values)

@@ -46,11 +46,11 @@ def get_arch(name: str | Path, **overrides: Any) -> Arch:
     Args:
         name: A registered model, or the path of a config file.
         **overrides: `num_classes`, `in_chans`, `input_size` (a side, `(height, width)` or `(channels, height, width)`),
-            `output_stride`; `width_multiplier`, `depth_multiplier`, `channel_divisor`; `head` (a kind such as
-            `ssdlite`, or a config with its `kind`) and any field of the head (`hidden_channels`, `drop_rate`, …); or a
-            block's knob (`activation`, `kernel_size`, `expansion_ratio`, `se_ratio`, `residual`), set on every block
-            that has it (an `expansion_ratio` leaves blocks of ratio 1 alone and sets aside published
-            `expanded_channels`).
+            `stem_stride` (1 for images of 32 pixels), `output_stride`; `width_multiplier`, `depth_multiplier`,
+            `channel_divisor`; `head` (a kind such as `ssdlite`, or a config with its `kind`) and any field of the head
+            (`hidden_channels`, `drop_rate`, …); or a block's knob (`activation`, `kernel_size`, `expansion_ratio`,
+            `se_ratio`, `residual`), set on every block that has it (an `expansion_ratio` leaves blocks of ratio 1 alone
+            and sets aside published `expanded_channels`).
 
     Raises:
         UnknownNameError: If there is no such model; the nearest name is suggested.

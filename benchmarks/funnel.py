@@ -22,7 +22,7 @@ from accelzoo.recipes.folder import RunFolder
 from accelzoo.recipes.funnel import FinalistsRace, choose
 from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.report import markdown_table
-from accelzoo.recipes.schema import Recipe, load_recipe
+from accelzoo.recipes.schema import Recipe, load_funnel
 from accelzoo.recipes.trainings import TrainingSignal
 from accelzoo.search import Objective, TargetCosts, run
 from accelzoo.search.shortlist import shortlist
@@ -50,7 +50,7 @@ class Found(NamedTuple):
 
 def setting() -> tuple[Recipe, Task, DataBank]:
     """Returns the recipe, what it is about, and its data."""
-    recipe = load_recipe("camera_classification", "smoke")
+    recipe = load_funnel("camera_classification", "smoke")
     bank = DataBank(recipe.data)
     size = max(recipe.resolutions)
     return recipe, prepare(recipe, len(bank.at((3, size, size)).class_names), 3), bank

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from accelzoo.hwmodel import load_target
 from accelzoo.recipes.pricing import prepare
 from accelzoo.recipes.report import markdown_table
-from accelzoo.recipes.schema import load_recipe
+from accelzoo.recipes.schema import load_funnel
 from accelzoo.registry import get_arch, get_space
 from accelzoo.search import TargetCosts, hypervolume, pareto_front
 from accelzoo.search.scores import DEFAULT_COMBINATION, get_score, rank_combination
@@ -109,7 +109,7 @@ def accel_latency() -> Array:
 
 def speed(draws: list[int]) -> list[list[str]]:
     """Times shortlists: processor seconds of one core, from nothing known."""
-    recipe = load_recipe("camera_classification", "full")
+    recipe = load_funnel("camera_classification", "full")
     task = prepare(recipe, 10, 3)
     spaces: list[tuple[str, Any, Any, dict[str, float]]] = [("camera", task.space, task.target, task.budgets)]
     target = load_target("edge-npu")

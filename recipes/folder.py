@@ -11,12 +11,13 @@ from typing import Any
 
 from accelzoo import config
 from accelzoo.errors import AccelzooError, DataError
-from accelzoo.recipes.schema import Recipe, check_unchanged
+from accelzoo.recipes.schema import AnyRecipe, check_unchanged
 
 RECIPE_FILE = "recipe.yaml"
 _MADE_BY_RUNS = re.compile(
-    r"recipe\.yaml|search|finalists|trainings|release|table\.md|(lock|seconds|shortlist)\.json"
-    r"|\.(recipe\.yaml|table\.md|lock\.json|seconds\.json|shortlist\.json|release\.[^.]+)\.partial"
+    r"recipe\.yaml|search|finalists|trainings|jobs|slimmable|release|table\.md|(timings|width)\.jsonl|widths\.(png|svg)"
+    r"|(lock|seconds|shortlist|choices)\.json"
+    r"|\.(recipe\.yaml|table\.md|(lock|seconds|shortlist|choices)\.json|widths\.(png|svg)|release\.[^.]+)\.partial"
 )
 
 
@@ -31,6 +32,11 @@ class RunFolder:
         self.path = path
         self.search = path / "search"
         self.finalists = path / "finalists"
+        self.jobs = path / "jobs"
+        self.slimmable = path / "slimmable"
+        self.timings = path / "timings.jsonl"
+        self.width_trace = path / "width.jsonl"
+        self.picture = path / "widths.png"
         self.release = path / "release"
         self.table = path / "table.md"
         self.lock = path / "lock.json"
@@ -39,7 +45,7 @@ class RunFolder:
         """Where the checkpoints of one training go."""
         return self.path / "trainings" / name
 
-    def check(self, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    def check(self, recipe: AnyRecipe, *, resume: bool, force: bool) -> None:
         """Refuses what `begin` would refuse; changes nothing."""
         if os.path.lexists(self.path) and not self.path.is_dir():
             raise AccelzooError(f"{self.path}: is no folder; choose another --out")
@@ -58,7 +64,7 @@ class RunFolder:
                 "--out names another folder"
             )
 
-    def begin(self, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    def begin(self, recipe: AnyRecipe, *, resume: bool, force: bool) -> None:
         """Takes the folder: new, resumed, or cleared.
 
         Args:

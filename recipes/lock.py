@@ -13,7 +13,7 @@ from typing import Any
 import accelzoo
 from accelzoo import config
 from accelzoo.hwmodel import Target
-from accelzoo.recipes.schema import Recipe
+from accelzoo.recipes.schema import AnyRecipe
 from accelzoo.search import Result
 
 SCHEMA_VERSION = 1
@@ -59,7 +59,7 @@ def describe_search(
 
 
 def make_lock(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     *,
     target: Target,
     winner_digest: str,
@@ -74,9 +74,9 @@ def make_lock(
     Args:
         recipe: The recipe as it was run, profile and overrides laid in.
         target: What was priced on.
-        winner_digest: `Arch.digest()` of the winner.
-        search: As `describe_search` returns it.
-        data: Manifest of the data at the winner's and at the baseline's input size.
+        winner_digest: `Arch.digest()` of the network that is released.
+        search: How it was found; of a funnel as `describe_search` returns it.
+        data: Manifests of the data at every input size that was trained at, by name.
         trainings: Facts of every full training.
         comparison: The result.
         seconds: Wall time per part of the run, without what killed processes had spent in a part they did not finish.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,40 +10,81 @@ from accelzoo import config
 from accelzoo.build import AccelNet
 from accelzoo.hwmodel import Cost
 from accelzoo.model_card import Evaluation, Metric, model_card
-from accelzoo.recipes.report import Comparison
-from accelzoo.recipes.schema import Recipe
+from accelzoo.recipes.release_plan import ReleasePlan
+from accelzoo.recipes.report import Scored
+from accelzoo.recipes.schema import AnyRecipe
 from accelzoo.release import Release, write_release
 from accelzoo.release_config import Preprocessing, make_config
 from accelzoo.tasks.data import ClassificationData
+from accelzoo.tasks.metrics import Metrics
+
+ESTIMATED = "Costs are estimates of accelzoo's analytic model at int8, batch 1; accuracies are float32."
+"""What the numbers of a card are, unless the pipeline says otherwise."""
 
 
 def pack(
     folder: Path,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     *,
     model: AccelNet,
     data: ClassificationData,
-    comparison: Comparison,
-    best: int,
+    scored: Scored,
+    index: int,
+    seed: int,
+    table: str,
+    target: str,
     lock: dict[str, Any],
     trace_path: Path | None,
+    found_by: str,
+    numbers: str = ESTIMATED,
 ) -> Release:
-    """Writes the winner's release.
+    """Writes the release of one trained network.
 
     Args:
         folder: Where to.
         recipe: What was run.
-        model: The winner, trained with the seed whose validation accuracy is best.
-        data: The data at the winner's input size.
-        comparison: The result.
-        best: Index of that seed among the recipe's seeds.
+        model: The network, trained with the seed whose validation accuracy is best.
+        data: The data at its input size.
+        scored: Its price, and its scores.
+        index: Which of these scores are of `model`.
+        seed: The one that it was trained with.
+        table: The run's result as Markdown.
+        target: Name of the target that it was found for.
         lock: The run's lock.
-        trace_path: The search's trace.
+        trace_path: The trace of what chose the network; it becomes the release's `trace.jsonl`.
+        found_by: What in the release tells how the network was found, to follow "the run is in `lock.json`, ".
+        numbers: A sentence on what the table's costs and accuracies are.
     """
-    arch, scored = model.arch, comparison.winner
-    metrics = {"test_top1": scored.top1[best], "validation_top1": scored.validation[best].top1}
-    normalization = data.normalization
-    described = make_config(
+    body = [
+        f"{recipe.description}\n" if recipe.description else "",
+        f"Found for `{target}` by the recipe `{recipe.recipe}` (`recipe.yaml`; the run is in `lock.json`, {found_by}).",
+        _of_seed(seed, scored.test[index]),
+        f"{numbers}\n\n{table}",
+        recipe.release.citation,
+    ]
+    return write_release(
+        folder,
+        weights={name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()},
+        config=_describe(model, data, scored, index, target),
+        recipe_yaml=config.dump_yaml(recipe),
+        lock=lock,
+        trace_path=trace_path,
+        card=_card(recipe.release, scored.top1[index], data.name, target, body),
+        force=True,
+    )
+
+
+def _of_seed(seed: int, test: Metrics) -> str:
+    low, high = test.interval
+    return (
+        f"These are the weights of seed {seed}, which has the best validation accuracy; their 95 % interval on the "
+        f"test split is {low:.2%} … {high:.2%} (Wilson).\n"
+    )
+
+
+def _describe(model: AccelNet, data: ClassificationData, scored: Scored, index: int, target: str) -> dict[str, Any]:
+    arch, normalization = model.arch, data.normalization
+    return make_config(
         arch=arch.to_config(),
         arch_digest=arch.digest(),
         class_names=data.class_names,
@@ -50,50 +92,26 @@ def pack(
         preprocessing=Preprocessing(input_size=arch.input_size, mean=normalization.mean, std=normalization.std),
         first_conv="conv_stem",
         classifier="classifier",
-        metrics=metrics,
-        target=comparison.target,
+        metrics={"test_top1": scored.top1[index], "validation_top1": scored.validation[index].top1},
+        target=target,
         cost={name: getattr(scored.cost, name) for name in Cost.fields()},
     )
-    weights = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
-    return write_release(
-        folder,
-        weights=weights,
-        config=described,
-        recipe_yaml=config.dump_yaml(recipe),
-        lock=lock,
-        trace_path=trace_path,
-        card=_card(recipe, comparison, best, data.name),
-        force=True,
-    )
 
 
-def _card(recipe: Recipe, comparison: Comparison, best: int, data_name: str) -> str:
-    plan = recipe.release
-    low, high = comparison.winner.test[best].interval
-    metric = Metric(kind="accuracy", value=comparison.winner.top1[best], name="top-1 accuracy, float32")
+def _card(plan: ReleasePlan, top1: float, data_name: str, target: str, body: Sequence[str]) -> str:
     evaluation = Evaluation(
         task="image-classification",
         dataset=_dataset_identifier(data_name),
         dataset_name=plan.dataset_name,
-        metrics=(metric,),
+        metrics=(Metric(kind="accuracy", value=top1, name="top-1 accuracy, float32"),),
         split="test",
     )
-    body = [
-        f"{recipe.description}\n" if recipe.description else "",
-        f"Found for `{comparison.target}` by the recipe `{recipe.recipe}` (`recipe.yaml`; the run is in `lock.json`, "
-        "every candidate of the search in `trace.jsonl`).",
-        f"These are the weights of seed {recipe.seeds[best]}, which has the best validation accuracy; their 95 % "
-        f"interval on the test split is {low:.2%} … {high:.2%} (Wilson).\n",
-        "Costs are estimates of accelzoo's analytic model at int8, batch 1; accuracies are float32.\n",
-        comparison.markdown(),
-        plan.citation,
-    ]
     return model_card(
         name=plan.name,
         license=plan.license,
         datasets=[evaluation.dataset],
         evaluations=[evaluation],
-        tags=[f"target:{comparison.target}"],
+        tags=[f"target:{target}"],
         body="\n".join(line for line in body if line),
     )
 

@@ -1,4 +1,4 @@
-"""A recipe from end to end: price the baseline, filter, search, race, train winner and baseline, release.
+"""A recipe from end to end; of a funnel: price the baseline, filter, search, race, train winner and baseline, release.
 
 The search is a funnel of accuracy signals, each dearer and better than the one before: zero-cost scores choose a
 shortlist, a search trains some of it shortly, and its finalists race in longer trainings.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,13 @@ from accelzoo.recipes.funnel import (
     take_shortlist,
 )
 from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times
+from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.report import Comparison, Scored
 from accelzoo.recipes.schema import Recipe, load_recipe, profile_names
 from accelzoo.recipes.trainings import TrainingSignal, train
+from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.search import Budgets, Candidate, Objective, Result, TargetCosts, run
 from accelzoo.search.evaluator import Evaluator
 from accelzoo.search.plan import Plan
@@ -47,26 +48,6 @@ from accelzoo.tasks.metrics import Metrics
 _CHANNELS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run made."""
-
-    folder: Path
-    release: Path
-    digest: str
-    comparison: Comparison
-
-    @property
-    def table(self) -> str:
-        """Baseline against winner as a Markdown table."""
-        return self.comparison.markdown()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data of the outcome."""
-        paths = {"folder": str(self.folder), "release": str(self.release), "release_digest": self.digest}
-        return {**paths, **self.comparison.to_json()}
-
-
 def run_recipe(
     recipe: str | Path,
     *,
@@ -78,7 +59,7 @@ def run_recipe(
     workers: int | str | Workers = 1,
     progress: bool | None = None,
 ) -> Outcome:
-    """Runs a recipe.
+    """Runs a recipe of any kind.
 
     Args:
         recipe: A shipped recipe's name, or a file.
@@ -88,8 +69,8 @@ def run_recipe(
         resume: Go on with the run in that folder.
         force: Throw away the run in that folder.
         workers: How many processes train candidates, or where (see `accelzoo.search.workers`); of search and finalists
-            alike. Decides nothing but how long it takes; at most `search.pending` of them have something to do in the
-            search.
+            alike. Decides nothing but how long it takes; at most `search.pending` of them have something to do in a
+            funnel's search.
         progress: Show progress; None: if standard error is a terminal.
 
     Raises:
@@ -102,7 +83,12 @@ def run_recipe(
     plan = load_recipe(recipe, profile, overrides)
     chosen = profile or next(iter(profile_names(recipe)), "default")
     folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{chosen}")
-    return _Run(plan, folder, as_workers(workers), progress).go(resume=resume, force=force)
+    crew = as_workers(workers)
+    if isinstance(plan, WidthRecipe):
+        from accelzoo.recipes.width.pipeline import run_width  # no funnel needs what that loads
+
+        return run_width(plan, folder, crew, progress, resume=resume, force=force)
+    return _Run(plan, folder, crew, progress).go(resume=resume, force=force)
 
 
 class _Run:
@@ -242,10 +228,14 @@ class _Run:
             self.recipe,
             model=models[best],
             data=data,
-            comparison=comparison,
-            best=best,
+            scored=scored,
+            index=best,
+            seed=self.recipe.seeds[best],
+            table=comparison.markdown(),
+            target=task.target.name,
             lock=lock,
             trace_path=result.path,
+            found_by="every candidate of the search in `trace.jsonl`",
         )
         self.folder.write_json("lock", lock)
         write_text(self.folder.table, comparison.markdown())

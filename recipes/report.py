@@ -42,7 +42,7 @@ class Scored:
             "validation_top1": [metrics.top1 for metrics in self.validation],
             "test_top1": list(self.top1),
             "test_top1_mean": statistics.fmean(self.top1),
-            "test_top1_std": _deviation(self.top1),
+            "test_top1_std": deviation(self.top1),
             "test_images": self.test[0].count,
         }
 
@@ -64,7 +64,7 @@ class Comparison:
     def accuracy_gain(self) -> tuple[float, float]:
         """Winner's mean test accuracy minus the baseline's, and the standard error of that difference over seeds."""
         ours, theirs = self.winner.top1, self.baseline.top1
-        error = math.sqrt(sum(_deviation(values) ** 2 / len(values) for values in (ours, theirs)))
+        error = math.sqrt(sum(deviation(values) ** 2 / len(values) for values in (ours, theirs)))
         return statistics.fmean(ours) - statistics.fmean(theirs), error
 
     def to_json(self) -> dict[str, Any]:
@@ -87,9 +87,9 @@ class Comparison:
         for name, label, unit, scale in _ROWS:
             values = [getattr(scored.cost, name) / scale for scored in (self.baseline, self.winner)]
             change = f"{0 - reductions[name]:+.1%}" if name in reductions else "n/a"
-            rows.append((f"{label} ({unit})", _number(values[0]), _number(values[1]), change))
+            rows.append((f"{label} ({unit})", number_text(values[0]), number_text(values[1]), change))
         gain, error = self.accuracy_gain()
-        accuracies = [_spread(scored.top1) for scored in (self.baseline, self.winner)]
+        accuracies = [spread_text(scored.top1) for scored in (self.baseline, self.winner)]
         change = f"{gain * 100:+.2f}" + (f" ± {error * 100:.2f}" if len(self.winner.test) > 1 else "") + " points"
         seeds = len(self.winner.test)
         label = f"test top-1 (%; {seeds} seed{'s' if seeds > 1 else ''}, n = {self.winner.test[0].count:,})"
@@ -114,15 +114,18 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(text(cells) for cells in (header, rule, *rows)) + "\n"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Four significant digits, large numbers written out: `0.1234`, `12.34`, `1,234,567`."""
     text = f"{value:,.4g}"
     return f"{value:,.0f}" if "e+" in text else text
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread_text(values: Sequence[float]) -> str:
+    """Mean and standard deviation of shares in per cent: `82.00 ± 2.00`; of one share itself."""
     mean = f"{statistics.fmean(values) * 100:.2f}"
-    return f"{mean} ± {_deviation(values) * 100:.2f}" if len(values) > 1 else mean
+    return f"{mean} ± {deviation(values) * 100:.2f}" if len(values) > 1 else mean
 
 
-def _deviation(values: Sequence[float]) -> float:
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation, with n − 1; 0 for one value."""
     return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -17,7 +17,7 @@ from accelzoo.errors import AccelzooError, DataError
 from accelzoo.knobs import Space
 from accelzoo.recipes import output, pricing
 from accelzoo.recipes.folder import RECIPE_FILE, RunFolder
-from accelzoo.recipes.schema import Recipe
+from accelzoo.recipes.schema import Recipe, recipe_kind
 from accelzoo.registry import get_space, list_spaces
 from accelzoo.search.record import Price, Record
 from accelzoo.search.trace import FILE_NAME, read_trace
@@ -50,7 +50,8 @@ def find_run(path: str | Path) -> Place:
         path: The folder of a recipe's run, of a search, or of a release; or a trace's file.
 
     Raises:
-        DataError: If there is neither a recipe nor a trace.
+        ConfigError: If the recipe in the folder cannot be read.
+        DataError: If there is neither a recipe nor a trace, or the run is of a recipe that searches no space.
     """
     path = Path(path)
     folder = path.parent if path.is_file() and path.name == FILE_NAME else path
@@ -58,6 +59,12 @@ def find_run(path: str | Path) -> Place:
         raise DataError(f"{path}: there is no such folder; give the one that `accelzoo run` or `search.run` writes")
     own, kept = folder / FILE_NAME, folder / RECIPE_FILE
     recipe = kept if kept.is_file() else None
+    if recipe is not None and recipe_kind(recipe) == "width":
+        run = RunFolder(folder)
+        raise DataError(
+            f"{folder}: a width run, which has no candidates of a search; "
+            f"its results are in {run.table.name} and {run.picture.name}"
+        )
     if own.is_file():
         return Place(folder=folder, trace=own, recipe=recipe)
     trace = RunFolder(folder).search / FILE_NAME
@@ -142,7 +149,7 @@ def read_run(path: str | Path) -> tuple[RunView, tuple[Record, ...]]:
 
     Raises:
         ConfigError: If the recipe in the folder cannot be read.
-        DataError: If there is no run.
+        DataError: If there is no run, or one without a search.
         TraceError: If there is no trace yet, or it is broken.
     """
     place = find_run(path)

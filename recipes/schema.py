@@ -1,4 +1,4 @@
-"""What a recipe says: the intent of a run, read strictly from YAML."""
+"""What a recipe says: the intent of a run, read strictly from YAML. Two kinds: a funnel and its parts, and widths."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from accelzoo import config
-from accelzoo.errors import ConfigError, unknown_name
+from accelzoo.errors import ConfigError, suggestion, unknown_name
 from accelzoo.recipes import recipe_path
+from accelzoo.recipes.release_plan import ReleasePlan
+from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.search.halving import halving_rungs
 from accelzoo.search.scores import DEFAULT_COMBINATION
 from accelzoo.training.config import TrainConfig
@@ -111,27 +113,11 @@ class Finalists:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasePlan:
-    """What the release is called and under which terms.
-
-    Args:
-        name: The model's name.
-        license: Licence of the weights, as an SPDX identifier or a sentence.
-        dataset_name: The training data as a reader should see them.
-        citation: Who made the data.
-    """
-
-    name: str
-    license: str = "apache-2.0"
-    dataset_name: str
-    citation: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A classifier under budgets: baseline, space, target, data, and how long to look and to train.
 
     Args:
+        kind: Always `funnel`; what a file without a kind is.
         recipe: The recipe's name.
         description: One sentence.
         task: The only task so far.
@@ -149,6 +135,7 @@ class Recipe:
         release: See `ReleasePlan`.
     """
 
+    kind: Literal["funnel"] = "funnel"
     recipe: str
     description: str = ""
     task: Literal["classification"] = "classification"
@@ -174,13 +161,18 @@ class Recipe:
             raise ValueError(f"seeds (={list(self.seeds)}) must be different, not negative, and at least one")
 
 
+AnyRecipe = Recipe | WidthRecipe
+KINDS: Mapping[str, type[Recipe] | type[WidthRecipe]] = {"funnel": Recipe, "width": WidthRecipe}
+"""Kind of recipe → what is read of its file."""
+
+
 def profile_names(name: str | Path) -> list[str]:
     """Names of a recipe's profiles, in the order of the file."""
     return _profiles(config.load(recipe_path(name)))
 
 
-def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """Reads a recipe with one of its profiles and `key=value` overrides laid over it.
+def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequence[str] = ()) -> AnyRecipe:
+    """Reads a recipe of the kind that it names, with one of its profiles and `key=value` overrides laid over it.
 
     Args:
         name: A shipped recipe's name, or a file.
@@ -203,7 +195,45 @@ def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequenc
         layer = None if changes is None else changes.get(chosen)
         # A profile without a single change is null in YAML.
         base = base if layer is None or layer.value is None else base.merged(layer)
-    return config.read(Recipe, base, overrides=overrides)
+    return read_recipe(base, overrides)
+
+
+def read_recipe(source: config.Source, overrides: Sequence[str] = ()) -> AnyRecipe:
+    """Reads a recipe without profiles, as a run's folder or a release holds it.
+
+    Raises:
+        ConfigError: All faults, each with its position.
+    """
+    node = config.load(source)
+    return config.read(KINDS[recipe_kind(node)], node, overrides=overrides)
+
+
+def recipe_kind(source: config.Source) -> str:
+    """Returns the kind that a recipe's file names; a funnel if it names none.
+
+    Raises:
+        ConfigError: If the kind is unknown, with its position and the nearest.
+    """
+    node = config.load(source)
+    named = node.get("kind")
+    if named is None:
+        return "funnel"
+    if not isinstance(named.value, str) or named.value not in KINDS:
+        said = f"unknown kind of recipe {named.value!r}{suggestion(str(named.value), KINDS)}"
+        raise ConfigError([node.fault(("kind",), f"{said}; allowed: {', '.join(KINDS)}")])
+    return named.value
+
+
+def load_funnel(name: str | Path, profile: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe as `load_recipe` does, for callers that need a space to search.
+
+    Raises:
+        ConfigError: Also if it is of another kind.
+    """
+    recipe = load_recipe(name, profile, overrides)
+    if not isinstance(recipe, Recipe):
+        raise ConfigError([f"{name}: a recipe of kind {recipe.kind} has no space to search; one of kind funnel has"])
+    return recipe
 
 
 def differences(recorded: Any, given: Any, path: str = "") -> list[str]:
@@ -216,7 +246,7 @@ def differences(recorded: Any, given: Any, path: str = "") -> list[str]:
     return [] if recorded == given else [f"{path}: {recorded!r} became {given!r}"]
 
 
-def check_unchanged(recorded: Path, recipe: Recipe) -> None:
+def check_unchanged(recorded: Path, recipe: AnyRecipe) -> None:
     """Refuses to resume a run with another recipe than it was begun with.
 
     Args:
@@ -226,7 +256,7 @@ def check_unchanged(recorded: Path, recipe: Recipe) -> None:
     Raises:
         ConfigError: Saying what changed.
     """
-    changed = differences(config.to_config(config.read(Recipe, recorded)), config.to_config(recipe))
+    changed = differences(config.to_config(read_recipe(recorded)), config.to_config(recipe))
     if changed:
         raise ConfigError([f"{recorded}: the run was begun with another recipe: {line}" for line in changed])
 

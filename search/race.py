@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from accelzoo.errors import AccelzooError, TraceError
-from accelzoo.search.chain import GENESIS, ChainedFile, finished_bytes, verified_lines
+from accelzoo.search.chain import verified_lines
+from accelzoo.search.settled import SettledLog
 
 RACE_FILE = "halving.jsonl"
 SCHEMA = 1
@@ -96,8 +96,8 @@ class Race:
         return sorted(last.values(), key=lambda trial: (-trial.fidelity, -(trial.accuracy or 0.0), trial.candidate))
 
 
-class RaceLog:
-    """The hash-chained lines of a race, of which one process writes at a time: a header, then candidates and trials.
+class RaceLog(SettledLog):
+    """The lines of a race: a header, then candidates and trials.
 
     Args:
         path: The file; its folder is made.
@@ -105,70 +105,17 @@ class RaceLog:
         resume: Whether lines that are there may be gone on with.
 
     Raises:
-        TraceError: If there is a race already and not `resume`, its chain breaks, it has other settings, or another
-            process writes it.
+        TraceError: As of a `SettledLog`.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], *, resume: bool) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines: list[dict[str, Any]] = []
-        self._at = 0
-        self._file = ChainedFile(path, "race")
-        try:
-            self._recover(resume)
-            self.settle(header)
-        except BaseException:
-            self.close()
-            raise
-
-    def _recover(self, resume: bool) -> None:
-        data = self.path.read_bytes()
-        if data and not resume:
-            raise TraceError(
-                f"{self.path}: there is a race already, and it is never overwritten: "
-                "go on with it (resume=True) or give another folder"
-            )
-        last = GENESIS
-        for _, digest, content in verified_lines(self.path, data):
-            self._lines.append(content)
-            last = digest
-        self._file.go_on(last, finished_bytes(data))
+        super().__init__(path, header, kind="race", resume=resume)
 
     def coming(self, count: int) -> list[dict[str, Any]]:
         """Returns the next trials that are there already, at most `count`, up to the next line of another sort."""
-        lines = self._lines[self._at : self._at + count]
+        lines = self.left[:count]
         other = next((index for index, line in enumerate(lines) if "candidate" not in line), len(lines))
         return lines[:other]
-
-    def settle(self, content: Mapping[str, Any]) -> None:
-        """Writes the next line, or compares it with the one that is there.
-
-        Raises:
-            TraceError: If that is another.
-        """
-        plain = json.loads(json.dumps(content))
-        known = self._lines[self._at] if self._at < len(self._lines) else None
-        self._at += 1
-        if known is None:
-            self._file.append(plain)
-        elif known != plain:
-            changed = [
-                f"{name}: recorded {known.get(name)!r}, now {plain.get(name)!r}"
-                for name in sorted({*known, *plain})
-                if known.get(name) != plain.get(name)
-            ]
-            raise TraceError("\n  ".join([f"{self.path}:{self._at}: the race was begun otherwise:", *changed]))
-
-    def close(self) -> None:
-        """Lets other processes write."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def read_race(path: str | Path) -> list[dict[str, Any]]:

@@ -51,6 +51,7 @@ def heavy_imports(code: str, folder: Path, *arguments: str) -> list[str]:
         "import accelzoo; accelzoo.list_targets()",
         f"import accelzoo; accelzoo.get_arch({MODEL!r}).lower()",
         "import accelzoo.config, accelzoo.hwmodel, accelzoo.search, accelzoo.recipes",
+        "import accelzoo.recipes.width.schema, accelzoo.recipes.schema",
     ],
 )
 def test_python_loads_nothing_heavy(code: str, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _space(name: str) -> tuple[Space, str | None]:
     from accelzoo import config
     from accelzoo.knobs import Space
     from accelzoo.recipes import list_recipes
-    from accelzoo.recipes.schema import load_recipe
+    from accelzoo.recipes.schema import load_funnel
     from accelzoo.registry import get_space, list_spaces
 
     if name.endswith((".yaml", ".yml", ".json")):
@@ -118,7 +118,7 @@ def _space(name: str) -> tuple[Space, str | None]:
         return get_space(name), None
     elif name not in list_recipes():
         raise unknown_name("recipe or space", name, [*list_recipes(), *list_spaces()])
-    recipe = load_recipe(name)
+    recipe = load_funnel(name)
     return get_space(recipe.space), recipe.target
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelzoo import config
 from accelzoo.errors import AccelzooError, ConfigError
 from accelzoo.hwmodel import Cost, Target, load_target
 from accelzoo.hwmodel._table_cut import weight_capacity
@@ -133,6 +134,17 @@ class WidthCosts:
     def sizes(self) -> tuple[int, ...]:
         """The number of widths of each group."""
         return tuple([len(choices) for choices in self.widths])
+
+    def digest(self) -> str:
+        """`sha256:…` over widths, columns, limits and peaks."""
+        parts = {**self.columns, **({} if self.peaks is None else {"peaks": self.peaks})}
+        facts = {
+            "widths": [list(choices) for choices in self.widths],
+            "scopes": [list(scope) for scope in self.scopes],
+            "limits": dict(self.limits),
+            "columns": {name: [table.tolist() for table in tables] for name, tables in parts.items()},
+        }
+        return config.digest(facts)
 
     def with_column(self, name: str, factors: Mapping[tuple[int, ...], npt.ArrayLike]) -> WidthCosts:
         """Returns the costs with a column more, or with another one in the place of that name.

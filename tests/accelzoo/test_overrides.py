@@ -54,6 +54,16 @@ def test_the_last_map_of_an_output_stride_is_timms_bit_for_bit(name: str, output
     assert [ours.feature_info[-1]["reduction"]] == theirs.feature_info.reduction() == [output_stride]
 
 
+def test_a_stem_stride_of_1_suits_small_images() -> None:
+    small = get_arch("mobilenetv1_025", input_size=32, stem_stride=1)
+    assert strides(small) == [1, 2, 4, 8, 16]
+    # All but the classifier has four times the multiplications: twice as many pixels on each side of every map.
+    rest, classifier = get_arch("mobilenetv1_025", input_size=32).lower().macs, 256 * 1000
+    assert small.lower().macs - classifier == 4 * (rest - classifier)
+    with pytest.raises(ConfigError, match=r"mobilenetv1_025: stride \(=3\) must be 1, 2 or 4"):
+        get_arch("mobilenetv1_025", stem_stride=3)
+
+
 @pytest.mark.parametrize("output_stride", [2, 4, 8, 16, 32, 64])
 def test_an_output_stride_bounds_the_levels_and_keeps_the_weights(output_stride: int) -> None:
     plain, finer = get_arch("ibn_t", input_size=64), get_arch("ibn_t", input_size=64, output_stride=output_stride)

@@ -18,7 +18,7 @@ from accelzoo import config
 from accelzoo.arch import Arch
 from accelzoo.recipes.folder import RunFolder
 from accelzoo.recipes.pricing import prepare
-from accelzoo.recipes.schema import Recipe, load_recipe
+from accelzoo.recipes.schema import Recipe, load_funnel
 from accelzoo.registry import get_space
 from accelzoo.search import CandidateError, Named, Objective, Result, TargetCosts, run
 
@@ -43,7 +43,7 @@ def example_recipe(evaluations: int = EVALUATIONS) -> Recipe:
     """Returns the recipe that the example says it was begun with."""
     budgets = "relative_budgets={weight_bytes: 1.0, peak_activation_bytes: 1.0, latency_s: 1.5}"
     changes = ["resolutions=[16, 24]", f"search.evaluations={evaluations}", "search.latency_exponent=0", budgets]
-    return load_recipe("camera_classification", "smoke", changes)
+    return load_funnel("camera_classification", "smoke", changes)
 
 
 def write_run(

@@ -16,9 +16,10 @@ from accelzoo import config
 from accelzoo.errors import AccelzooError, ConfigError, DataError
 from accelzoo.hubs.conformance import example_release
 from accelzoo.recipes.folder import RunFolder, write_text
-from accelzoo.recipes.schema import Recipe, load_recipe
+from accelzoo.recipes.schema import Recipe, load_funnel, read_recipe
+from tests.recipes.width_recipe import width_recipe, write_width_run
 
-RECIPE = load_recipe("camera_classification", "smoke")
+RECIPE = load_funnel("camera_classification", "smoke")
 OTHER = replace(RECIPE, data="elsewhere")
 
 
@@ -82,6 +83,24 @@ def test_force_removes_the_run_and_nothing_beside_it(tmp_path: Path) -> None:
     assert [file.name for file in run.path.iterdir()] == ["recipe.yaml"]
     assert config.read(Recipe, run.path / "recipe.yaml") == OTHER
     assert content(tmp_path / "beside") == beside
+
+
+def test_a_width_run_is_taken_resumed_and_removed_as_any_other(tmp_path: Path) -> None:
+    run = write_width_run(tmp_path / "run")
+    assert read_recipe(run.path / "recipe.yaml") == width_recipe()
+    parts = [run.timings, run.width_trace, run.picture, run.picture.with_suffix(".svg"), run.jobs / "final.json"]
+    parts += [run.slimmable / "net.safetensors", run.path / ".widths.png.partial", run.path / ".choices.json.partial"]
+    for part in parts:
+        part.parent.mkdir(exist_ok=True)
+        part.write_text("x", encoding="utf-8")
+    run.write_json("choices", [])
+    before = content(tmp_path)
+    run.begin(width_recipe(), resume=True, force=False)
+    with pytest.raises(ConfigError, match="kind: 'width' became 'funnel'"):
+        run.begin(RECIPE, resume=True, force=False)
+    assert content(tmp_path) == before
+    run.begin(RECIPE, resume=False, force=True)
+    assert content(run.path) == {"recipe.yaml": config.dump_yaml(RECIPE)}
 
 
 def test_force_removes_a_link_but_not_what_it_leads_to(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from accelzoo.hwmodel import load_target
 from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times, versions
 from accelzoo.recipes.packing import _dataset_identifier
 from accelzoo.recipes.pricing import prepare
-from accelzoo.recipes.schema import load_recipe
+from accelzoo.recipes.schema import load_funnel
 from accelzoo.search import Named, Objective, Result, TargetCosts, run
 
-RECIPE = load_recipe("camera_classification", "smoke")
+RECIPE = load_funnel("camera_classification", "smoke")
 TARGET = load_target("camera-npu")
 
 

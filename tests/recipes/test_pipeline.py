@@ -16,7 +16,8 @@ from accelzoo.errors import AccelzooError, BudgetError, ConfigError, DataError
 from accelzoo.pretrained import load_release
 from accelzoo.recipes import pipeline, trainings
 from accelzoo.recipes.funnel import choose
-from accelzoo.recipes.pipeline import Outcome, run_recipe
+from accelzoo.recipes.outcome import Outcome
+from accelzoo.recipes.pipeline import run_recipe
 from accelzoo.release import read_release, verify_folder
 from accelzoo.search import read_trace
 from accelzoo.search.race import read_race, trials_of

@@ -14,10 +14,10 @@ from accelzoo.draw import generator
 from accelzoo.errors import ConfigError
 from accelzoo.hwmodel import Cost, estimate, load_target
 from accelzoo.recipes.pricing import prepare
-from accelzoo.recipes.schema import Recipe, load_recipe
+from accelzoo.recipes.schema import Recipe, load_funnel
 from accelzoo.registry import get_arch
 
-RECIPE = load_recipe("camera_classification", "smoke")
+RECIPE = load_funnel("camera_classification", "smoke")
 MIB = 1024 * 1024
 DEVICE = {"weight_bytes": 4 * MIB, "peak_activation_bytes": MIB}  # what the file of camera-npu says
 STEM_AND_STAGES = """\

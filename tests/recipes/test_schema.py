@@ -13,8 +13,20 @@ from accelzoo.errors import ConfigError, UnknownNameError
 from accelzoo.hwmodel import load_target
 from accelzoo.recipes import list_recipes, recipe_path
 from accelzoo.recipes.pricing import prepare
-from accelzoo.recipes.schema import Recipe, check_unchanged, differences, load_recipe, profile_names
+from accelzoo.recipes.schema import (
+    Recipe,
+    check_unchanged,
+    differences,
+    load_funnel,
+    load_recipe,
+    profile_names,
+    read_recipe,
+    recipe_kind,
+)
+from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.search import algorithm_names
+from tests.recipes.width_recipe import PROFILES as WIDTH_PROFILES
+from tests.recipes.width_recipe import TEXT as WIDTH
 
 TEXT = """\
 recipe: mine
@@ -38,6 +50,7 @@ profiles:
   other: {data: mine.npz}
 """
 SHIPPED = [(name, profile) for name in list_recipes() for profile in profile_names(name)]
+FUNNELS = [(name, profile) for name, profile in SHIPPED if recipe_kind(recipe_path(name)) == "funnel"]
 
 
 @pytest.fixture
@@ -54,36 +67,91 @@ def faults(path: Path, text: str, *overrides: str, profile: str | None = None) -
     return [fault.removeprefix(f"{path}:") for fault in caught.value.faults]
 
 
-@pytest.mark.parametrize(("name", "profile"), SHIPPED)
-def test_every_shipped_recipe_can_be_priced_with_every_profile(name: str, profile: str) -> None:
-    recipe = load_recipe(name, profile)
-    assert recipe.recipe == recipe_path(name).stem
+@pytest.mark.parametrize(("name", "profile"), FUNNELS)
+def test_every_shipped_funnel_can_be_priced_with_every_profile(name: str, profile: str) -> None:
+    recipe = load_funnel(name, profile)
     assert recipe.search.algorithm in algorithm_names()
     assert recipe.search.shortlist is not None
     task = prepare(recipe, 10, 3)
     assert task.target == load_target(recipe.target)
     assert task.budgets
-    assert config.read(Recipe, config.Text(config.dump_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize(("name", "profile"), SHIPPED)
+def test_every_shipped_recipe_is_read_back_as_it_is_written(name: str, profile: str) -> None:
+    recipe = load_recipe(name, profile)
+    assert recipe.recipe == recipe_path(name).stem
+    assert read_recipe(config.Text(config.dump_yaml(recipe))) == recipe
 
 
 def test_every_shipped_recipe_has_profiles() -> None:
     assert {name for name, _ in SHIPPED} == set(list_recipes())
 
 
+@pytest.fixture
+def width_path(tmp_path: Path) -> Path:
+    path = tmp_path / "narrow.yaml"
+    path.write_text(WIDTH + WIDTH_PROFILES, encoding="utf-8")
+    return path
+
+
+def test_the_kind_says_what_is_read(path: Path, width_path: Path) -> None:
+    funnel, width = load_recipe(path), load_recipe(width_path, "wide", ["seeds=[1, 2]"])
+    assert isinstance(funnel, Recipe)
+    assert funnel.kind == "funnel"
+    assert isinstance(width, WidthRecipe)
+    assert (width.kind, width.ratios, width.seeds, width.release.name) == ("width", (0.5, 1.5), (1, 2), "narrow")
+    path.write_text(f"kind: funnel\n{TEXT}", encoding="utf-8")
+    assert load_recipe(path) == load_funnel(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("widht", "unknown kind of recipe 'widht'; did you mean 'width'?; allowed: funnel, width"),
+     ("3", "unknown kind of recipe 3; allowed: funnel, width"),
+     ("[width]", "unknown kind of recipe ['width']")],
+)  # fmt: skip
+def test_an_unknown_kind_is_refused_where_it_stands(path: Path, kind: str, said: str) -> None:
+    (fault,) = faults(path, WIDTH.replace("kind: width", f"kind: {kind}"))
+    assert fault.startswith("1:7: kind: ")
+    assert said in fault
+
+
+def test_the_keys_of_another_kind_are_unknown(path: Path) -> None:
+    found = faults(path, WIDTH.replace("kind: width\n", ""))
+    assert any(fault.startswith("4:1: ") and "unknown key 'network'" in fault for fault in found)
+    assert any("space" in fault and "missing" in fault for fault in found)
+
+
+def test_a_width_recipe_has_no_space_to_search(width_path: Path) -> None:
+    with pytest.raises(ConfigError, match="of kind width has no space to search; one of kind funnel has"):
+        load_funnel(width_path)
+
+
+def test_a_width_run_goes_on_with_its_own_recipe_only(path: Path, width_path: Path, tmp_path: Path) -> None:
+    recorded = tmp_path / "recorded.yaml"
+    recorded.write_text(config.dump_yaml(load_recipe(width_path)), encoding="utf-8")
+    check_unchanged(recorded, load_recipe(width_path, "quick"))
+    with pytest.raises(ConfigError, match=r"ratios: \[0\.5, 1\.0\] became \[0\.5, 1\.5\]"):
+        check_unchanged(recorded, load_recipe(width_path, "wide"))
+    with pytest.raises(ConfigError, match="kind: 'width' became 'funnel'"):
+        check_unchanged(recorded, load_recipe(path))
+
+
 def test_a_profile_is_laid_over_the_recipe(path: Path) -> None:
     assert profile_names(path) == ["quick", "same", "other"]
-    quick, same, other = (load_recipe(path, name) for name in profile_names(path))
+    quick, same, other = (load_funnel(path, name) for name in profile_names(path))
     assert (quick.search.evaluations, quick.search.signal.epochs, quick.resolutions) == (3, 0.5, (16,))
     assert quick.search.signal.learning_rate == 4e-3
     assert quick.search.options == {"population": 8}
     assert (same.search.evaluations, same.resolutions, same.data) == (20, (16, 24), "digits")
     assert other.data == "mine.npz"
-    assert load_recipe(path) == quick
+    assert load_funnel(path) == quick
 
 
 def test_overrides_come_last(path: Path) -> None:
     changes = ["search.evaluations=7", "data=/a/b", "budgets.macs=1e6", "seeds=[4]", "search.options.sample_size=2"]
-    recipe = load_recipe(path, "quick", changes)
+    recipe = load_funnel(path, "quick", changes)
     assert (recipe.search.evaluations, recipe.data, recipe.budgets, recipe.seeds) == (7, "/a/b", {"macs": 1e6}, (4,))
     assert recipe.search.options == {"population": 8, "sample_size": 2}
 
@@ -91,9 +159,9 @@ def test_overrides_come_last(path: Path) -> None:
 def test_a_recipe_without_profiles(path: Path) -> None:
     path.write_text(TEXT, encoding="utf-8")
     assert profile_names(path) == []
-    assert load_recipe(path).resolutions == (16, 24)
+    assert load_funnel(path).resolutions == (16, 24)
     with pytest.raises(UnknownNameError, match=r"unknown profile of mine\.yaml 'quick'.*Known: none"):
-        load_recipe(path, "quick")
+        load_funnel(path, "quick")
 
 
 def test_unknown_names_are_refused_with_the_nearest(path: Path) -> None:

@@ -152,8 +152,8 @@ def test_the_digest_names_all_that_decides_the_signal(bank: DataBank) -> None:
 
 def test_the_digest_is_what_earlier_runs_recorded() -> None:
     """A trace is only resumed under the signal that it names: this value must not change."""
-    from accelzoo.recipes.schema import load_recipe
+    from accelzoo.recipes.schema import load_funnel
 
-    search = load_recipe("camera_classification", "smoke").search
+    search = load_funnel("camera_classification", "smoke").search
     digest = TrainingSignal(DataBank("digits"), search.signal, search.validation_images).digest()
     assert digest == "sha256:13e1715832e07ffd07ae15877d79a53381c3dba11aea6959fcbc28c3ee39bb79"

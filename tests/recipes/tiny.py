@@ -21,7 +21,8 @@ from unittest.mock import patch
 import numpy as np
 
 from accelzoo.draw import below, generator, permutation
-from accelzoo.recipes.pipeline import Outcome, run_recipe
+from accelzoo.recipes.outcome import Outcome
+from accelzoo.recipes.pipeline import run_recipe
 from tests.forks import in_child, wait
 
 CLASSES = ("left", "middle", "right")

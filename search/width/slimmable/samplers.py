@@ -144,16 +144,8 @@ class NarrowedWidths:
 
     def to_config(self) -> dict[str, Any]:
         """Returns plain values that say which sampler it is."""
-        costs = self._costs
-        parts = {**costs.columns, **({} if costs.peaks is None else {"peaks": costs.peaks})}
-        facts = {
-            "widths": [list(choices) for choices in costs.widths],
-            "scopes": [list(scope) for scope in costs.scopes],
-            "limits": dict(costs.limits),
-            "columns": {name: [table.tolist() for table in tables] for name, tables in parts.items()},
-        }
         narrowing = config.to_config(self._narrowing)
-        return {"kind": "narrowed", "turns": self._turns, "narrowing": narrowing, "costs": config.digest(facts)}
+        return {"kind": "narrowed", "turns": self._turns, "narrowing": narrowing, "costs": self._costs.digest()}
 
 
 def uniform_choices(sizes: Indices, count: int, rng: np.random.Generator) -> Indices:

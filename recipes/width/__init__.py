@@ -1,0 +1,1 @@
+"""Recipes of kind `width`: uniform, greedy and optimal channel widths of one network, compared in one run."""

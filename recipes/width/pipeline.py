@@ -1,0 +1,293 @@
+"""A width recipe from end to end: time, train all widths, choose by every method, train what was chosen, release.
+
+Every part leaves what it has done in the run's folder, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from accelzoo import config
+from accelzoo.arch import Arch
+from accelzoo.errors import BudgetError, ConfigError, suggestion
+from accelzoo.hwmodel import Target, estimate, load_target
+from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.folder import RunFolder, write_text
+from accelzoo.recipes.lock import make_lock, same_but_for_times
+from accelzoo.recipes.outcome import Outcome
+from accelzoo.recipes.packing import pack
+from accelzoo.recipes.report import Scored
+from accelzoo.recipes.width.choosing import (
+    budgets_of,
+    choices,
+    contenders,
+    originals,
+    prune_jobs,
+    score_jobs,
+    slimmable_jobs,
+)
+from accelzoo.recipes.width.job_context import JobContext
+from accelzoo.recipes.width.job_pool import run_jobs
+from accelzoo.recipes.width.jobs import FinalJob, Job, load_final, metrics_of
+from accelzoo.recipes.width.latency import LATENCY, PEAK, DeviceLatency
+from accelzoo.recipes.width.plot import draw_widths
+from accelzoo.recipes.width.report import WidthComparison
+from accelzoo.recipes.width.schema import WidthRecipe
+from accelzoo.recipes.width.values import Choice, Trained
+from accelzoo.registry import get_arch
+from accelzoo.search import COST_FIELDS
+from accelzoo.search.settled import SettledLog
+from accelzoo.search.width import WidthSpace, solve_width
+from accelzoo.search.workers import Workers
+
+_CHANNELS = 3
+_COLUMNS = ("weight_bytes", "macs")
+_SAID_EVERY_S = 10.0
+
+
+def run_width(
+    recipe: WidthRecipe,
+    folder: RunFolder,
+    workers: Workers,
+    progress: bool | None,
+    *,
+    resume: bool,
+    force: bool,
+) -> Outcome:
+    """Runs a width recipe; see `accelzoo.recipes.pipeline.run_recipe`.
+
+    Raises:
+        ConfigError: If the recipe has faults, or differs from the one the folder's run was begun with.
+        BudgetError: If nothing in the space meets the budgets; it names the least achievable.
+        MissingToolError: If what measures is not installed.
+        DataError: If the data are missing.
+        AccelzooError: If the folder is taken, or a job fails.
+    """
+    return _Run(recipe, folder, workers, progress).go(resume=resume, force=force)
+
+
+class _Run:
+    """The parts of one run, in order."""
+
+    def __init__(self, recipe: WidthRecipe, folder: RunFolder, workers: Workers, progress: bool | None) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.workers = workers
+        self.progress = progress
+        self.bank = DataBank(recipe.data, _CHANNELS)
+        self.results: dict[str, dict[str, Any]] = {}
+
+    def go(self, *, resume: bool, force: bool) -> Outcome:
+        # Whatever can be refused is refused before `begin` throws anything away.
+        self.folder.check(self.recipe, resume=resume, force=force)
+        target, space = load_target(self.recipe.target), self._space()
+        context = JobContext(recipe=self.recipe, space=space, bank=self.bank, folder=self.folder.path)
+        self._check_budgets()
+        if self.recipe.measure is None:
+            with self._device(space, target) as device:
+                self._check_feasible(device)
+        self.folder.begin(self.recipe, resume=resume, force=force)
+        with self._device(space, target) as device, self._trace(context, target) as trace:
+            self._check_feasible(device)
+            self._say_space(space, device)
+            chosen = self._choose(context, device, trace)
+            trained = self._train(context, target, chosen, trace)
+            groups = tuple([group.name for group in space.groups])
+            data = self.bank.of(space.arch).name
+            comparison = WidthComparison(
+                target=target.name, measured_by=device.measured_by, data=data, groups=groups, trained=trained
+            )
+        return self._release(context, target, comparison)
+
+    def _space(self) -> WidthSpace:
+        recipe = self.recipe
+        size = (_CHANNELS, recipe.resolution, recipe.resolution)
+        classes = len(self.bank.at(size).class_names)
+        set_here = {"num_classes": classes, "input_size": size}
+        if twice := sorted(set_here.keys() & recipe.options.keys()):
+            raise ConfigError([f"options.{name}: follows from data and resolution" for name in twice])
+        arch = get_arch(recipe.network, **recipe.options, **set_here)
+        return WidthSpace.from_arch(arch, recipe.ratios, divisor=recipe.divisor, fixed=recipe.fixed)
+
+    def _check_budgets(self) -> None:
+        faults = [
+            f"budgets.{name}: unknown cost field{suggestion(name, COST_FIELDS)} (allowed: {', '.join(COST_FIELDS)})"
+            for name in self.recipe.budgets
+            if name not in COST_FIELDS
+        ]
+        if faults:
+            raise ConfigError(faults)
+
+    @contextmanager
+    def _device(self, space: WidthSpace, target: Target) -> Iterator[DeviceLatency]:
+        columns = tuple(dict.fromkeys([*_COLUMNS, *[name for name in self.recipe.budgets if name != PEAK]]))
+        said = [time.monotonic()]
+
+        def tell(done: int, total: int) -> None:
+            if time.monotonic() - said[0] >= _SAID_EVERY_S:
+                said[0] = time.monotonic()
+                self._say(f"timed {done} of {total} networks")
+
+        with DeviceLatency.of(space, target, self.recipe.measure, columns, self.folder.timings, tell) as device:
+            yield device
+
+    def _check_feasible(self, device: DeviceLatency) -> None:
+        """Refuses budgets that nothing meets, before hours of training."""
+        for share in self.recipe.latency_shares:
+            budgets = budgets_of(self.recipe, device, share)
+            found = solve_width(device.costs, budgets, objective=LATENCY)
+            if found.status == "infeasible":
+                raise BudgetError(f"latency_shares: {share:g} of the original's latency: {found.message}")
+            if "uniform" in self.recipe.methods:
+                device.chosen_uniform(budgets, divisor=self.recipe.divisor)
+
+    def _trace(self, context: JobContext, target: Target) -> SettledLog:
+        header = {
+            "kind": "width",
+            "recipe": config.digest(self.recipe),
+            "space": context.space.digest(),
+            "target": target.digest(),
+        }
+        return SettledLog(self.folder.width_trace, header, kind="width run", resume=True)
+
+    def _say_space(self, space: WidthSpace, device: DeviceLatency) -> None:
+        said = "estimated" if device.measured_by is None else f"measured by {device.measured_by}"
+        original = device.budget_s(1.0)
+        self._say(f"{space!r}; the original takes {original * 1e3:,.4g} ms, {said}")
+        if device.report is not None:
+            report = device.report
+            self._say(f"latency table of {report.entries:,} entries from {report.timings} networks: "
+                      f"{report.nrmse:.2%} off on networks left out")  # fmt: skip
+
+    def _do(self, part: str, jobs: Sequence[Job], context: JobContext, trace: SettledLog) -> None:
+        """Does jobs, and settles what came of them."""
+        started = time.perf_counter()
+        found = run_jobs(jobs, context, self.workers, self._say, self.progress)
+        self._took(part, started)
+        for name, result in found.items():
+            kept = {key: value for key, value in result.items() if key != "wall_s"}
+            trace.settle({"job": name, "result": kept})
+        self.results |= found
+
+    def _choose(self, context: JobContext, device: DeviceLatency, trace: SettledLog) -> list[Choice]:
+        recipe = self.recipe
+        self._do("slimmable", slimmable_jobs(recipe, device), context, trace)
+        self._do("greedy", prune_jobs(recipe, device), context, trace)
+        started = time.perf_counter()
+        found = contenders(recipe, device, self.results)
+        self._took("choosing", started)
+        self._do("scoring", score_jobs(found), context, trace)
+        chosen = [*originals(context, device), *choices(context, device, found, self.results)]
+        for choice in chosen:
+            trace.settle({"choice": choice.to_json()})
+            if choice.method != "original":
+                self._say(f"{choice.name}: {choice.measured_s * 1e3:,.4g} ms of {choice.budget_s * 1e3:,.4g}, "
+                          f"held-out loss {choice.score:.4f}, widths {' '.join(map(str, choice.widths))}")  # fmt: skip
+        self.folder.write_json("choices", [choice.to_json() for choice in chosen])
+        return chosen
+
+    def _train(
+        self, context: JobContext, target: Target, chosen: Sequence[Choice], trace: SettledLog
+    ) -> tuple[Trained, ...]:
+        jobs = [FinalJob.of(context.space, choice.genome, choice.seed) for choice in chosen]
+        self._do("training", jobs, context, trace)
+        trained = []
+        for choice, job in zip(chosen, jobs, strict=True):
+            result = self.results[job.name]
+            trained.append(
+                Trained(
+                    choice=choice,
+                    cost=estimate(job.arch.lower(), target),
+                    validation=metrics_of(result["validation"]),
+                    test=metrics_of(result["test"]),
+                )
+            )
+        return tuple(trained)
+
+    def _release(self, context: JobContext, target: Target, comparison: WidthComparison) -> Outcome:
+        best = self._best(comparison.trained)
+        job = FinalJob.of(context.space, best.choice.genome, best.choice.seed)
+        data = self.bank.of(job.arch)
+        lock = self._lock(context, target, comparison, job.arch, best)
+        table = comparison.markdown()
+        release = pack(
+            self.folder.release,
+            self.recipe,
+            model=load_final(context, job),
+            data=data,
+            scored=Scored(cost=best.cost, validation=(best.validation,), test=(best.test,)),
+            index=0,
+            seed=best.choice.seed,
+            table=table,
+            target=target.name,
+            lock=lock,
+            trace_path=self.folder.width_trace,
+            found_by=f"`{best.choice.name}` of the networks in `trace.jsonl`",
+            numbers=_numbers(comparison),
+        )
+        self.folder.write_json("lock", lock)
+        write_text(self.folder.table, table)
+        if find_spec("matplotlib") is not None:
+            draw_widths(comparison, self.folder.picture, self.recipe.release.latency_share)
+        return Outcome(
+            folder=self.folder.path, release=release.folder, digest=release.digest, comparison=comparison
+        )
+
+    def _best(self, trained: Sequence[Trained]) -> Trained:
+        """The most accurate of the optimised networks at the budget that is released, on validation images."""
+        share = self.recipe.release.latency_share
+        ours = [one for one in trained if one.choice.method in ("optimal", "narrowed") and one.choice.share == share]
+        return max(ours, key=lambda one: one.validation.top1)
+
+    def _lock(
+        self, context: JobContext, target: Target, comparison: WidthComparison, arch: Arch, best: Trained
+    ) -> dict[str, Any]:
+        trace = self.folder.width_trace.read_bytes()
+        lock = make_lock(
+            self.recipe,
+            target=target,
+            winner_digest=arch.digest(),
+            search={
+                "kind": "width",
+                "space": context.space.digest(),
+                "measured_by": comparison.measured_by,
+                "winner": best.choice.name,
+                "trace_sha256": hashlib.sha256(trace).hexdigest(),
+            },
+            data={"all": self.bank.of(arch).manifest()},
+            trainings={
+                name: {key: value for key, value in result.items() if key in ("steps", "images", "wall_s", "notes")}
+                for name, result in self.results.items()
+                if "steps" in result and "images" in result
+            },
+            comparison=comparison.to_json(),
+            seconds=self._seconds(),
+        )
+        recorded = self.folder.read_json("lock")
+        if recorded is not None and same_but_for_times(lock, recorded):
+            return dict(recorded)  # a finished run that is resumed makes the release that it made
+        return lock
+
+    def _took(self, part: str, started: float) -> None:
+        """Adds to a part's wall time; what an interrupted run recorded before counts too."""
+        recorded = self._seconds()
+        recorded[part] = recorded.get(part, 0.0) + time.perf_counter() - started
+        self.folder.write_json("seconds", recorded)
+
+    def _seconds(self) -> dict[str, float]:
+        seconds: dict[str, float] = self.folder.read_json("seconds") or {}
+        return seconds
+
+    def _say(self, line: str) -> None:
+        print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def _numbers(comparison: WidthComparison) -> str:
+    latencies = f"measured by {comparison.measured_by}" if comparison.measured_by else "estimates of the target's model"
+    return f"Latencies are {latencies} at int8, batch 1; weights and MACs are counted; accuracies are float32."
