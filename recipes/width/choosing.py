@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from accelzoo.recipes.width.job_context import JobContext
-from accelzoo.recipes.width.jobs import SlimmableJob, uniform_name
+from accelzoo.recipes.width.jobs import SlimmableJob, narrowed_name, uniform_name
 from accelzoo.recipes.width.latency import LATENCY, DeviceLatency
+from accelzoo.recipes.width.refine_job import RefineJob, refined_name
 from accelzoo.recipes.width.schema import Method, WidthRecipe
 from accelzoo.recipes.width.score_jobs import PruneJob, ScoreJob
 from accelzoo.recipes.width.values import Choice
@@ -19,6 +20,9 @@ from accelzoo.search.space import Genome
 
 Results = Mapping[str, Mapping[str, Any]]
 """What finished jobs left, by their names."""
+Finder = Callable[[WidthRecipe, DeviceLatency, Results, int, float], Iterator["Contender"]]
+OPTIMISED: tuple[Method, ...] = ("optimal", "narrowed")
+"""The methods that solve for all widths at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,22 +77,42 @@ def prune_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[PruneJob]:
     ]
 
 
+def refine_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[RefineJob]:
+    """Returns the corrections of learnt errors, for each budget of each optimised method."""
+    plan = recipe.slimmable.refine
+    if plan is None:
+        return []
+    return [
+        RefineJob(
+            slimmable=_weights_of(method, share, seed),
+            share=share,
+            seed=seed,
+            plan=plan,
+            costs=device.costs,
+            budgets=budgets_of(recipe, device, share),
+        )
+        for seed in recipe.seeds
+        for share in recipe.latency_shares
+        for method in recipe.methods
+        if method in OPTIMISED
+    ]
+
+
 def contenders(recipe: WidthRecipe, device: DeviceLatency, results: Results) -> list[Contender]:
     """Finds what each method may choose, all of it within the budgets when it is measured.
 
     Args:
         recipe: The run's.
         device: Tells latencies.
-        results: Of `slimmable_jobs` and `prune_jobs`.
+        results: Of `slimmable_jobs`, `prune_jobs` and `refine_jobs`.
 
     Raises:
         BudgetError: If a method has nothing within a budget.
     """
-    finders: dict[Method, Callable[[WidthRecipe, DeviceLatency, Results, int, float], Iterator[Contender]]] = {
+    finders: dict[Method, Finder] = {
         "uniform": _uniform,
         "greedy": _greedy,
-        "optimal": _optimal,
-        "narrowed": _narrowed,
+        **{method: _optimised(method) for method in OPTIMISED},
     }
     return [
         found
@@ -122,28 +146,24 @@ def _greedy(
                         slimmable=uniform_name(seed), facts={"rule": job.rule, "scored": way["scored"]})  # fmt: skip
 
 
-def _optimal(
-    recipe: WidthRecipe, device: DeviceLatency, results: Results, seed: int, share: float
-) -> Iterator[Contender]:
-    return _solved("optimal", uniform_name(seed), recipe, device, results, seed, share)
+def _optimised(method: Method) -> Finder:
+    def found(
+        recipe: WidthRecipe, device: DeviceLatency, results: Results, seed: int, share: float
+    ) -> Iterator[Contender]:
+        slimmable = _weights_of(method, share, seed)
+        learnt = slimmable if recipe.slimmable.refine is None else refined_name(slimmable, share)
+        errors = [np.array(table) for table in results[learnt]["tables"]]
+        points, facts = device.chosen_optimal(errors, budgets_of(recipe, device, share), recipe.slimmable.candidates)
+        for point in points:
+            yield Contender(method=method, seed=seed, share=share, genome=point.genome,
+                            predicted_s=float(point.values[LATENCY]), slimmable=slimmable, facts=facts)  # fmt: skip
+
+    return found
 
 
-def _narrowed(
-    recipe: WidthRecipe, device: DeviceLatency, results: Results, seed: int, share: float
-) -> Iterator[Contender]:
-    name = next(job.name for job in slimmable_jobs(recipe, device) if (job.seed, job.share) == (seed, share))
-    return _solved("narrowed", name, recipe, device, results, seed, share)
-
-
-def _solved(
-    method: Method, slimmable: str, recipe: WidthRecipe, device: DeviceLatency, results: Results, seed: int,
-    share: float,
-) -> Iterator[Contender]:  # fmt: skip
-    errors = [np.array(table) for table in results[slimmable]["tables"]]
-    points, facts = device.chosen_optimal(errors, budgets_of(recipe, device, share), recipe.slimmable.candidates)
-    for point in points:
-        yield Contender(method=method, seed=seed, share=share, genome=point.genome,
-                        predicted_s=float(point.values[LATENCY]), slimmable=slimmable, facts=facts)  # fmt: skip
+def _weights_of(method: Method, share: float, seed: int) -> str:
+    """Returns the name of the slimmable training that a method relies on."""
+    return narrowed_name(share, seed) if method == "narrowed" else uniform_name(seed)
 
 
 def score_jobs(found: Sequence[Contender]) -> list[ScoreJob]:

@@ -71,14 +71,14 @@ class SlimmableJob:
     @property
     def name(self) -> str:
         """`uniform-seed0`, `narrowed-0.5-seed0`."""
-        return uniform_name(self.seed) if self.share is None else f"narrowed-{self.share:g}-seed{self.seed}"
+        return uniform_name(self.seed) if self.share is None else narrowed_name(self.share, self.seed)
 
     def digest(self, context: JobContext) -> str:
         """`sha256:…` of data, widths, training and sampler."""
         plan = context.recipe.slimmable
         facts = {
             "training": config.to_config(replace(plan.training, seed=self.seed)),
-            "plan": [plan.sandwich, plan.distill],
+            "plan": [plan.sandwich, plan.distill, plan.per_image],
             "held_out": plan.held_out,
             "sampler": self._sampler(context).to_config(),
         }
@@ -100,7 +100,7 @@ class SlimmableJob:
             net,
             context.held_out(),
             replace(plan.training, seed=self.seed),
-            plan=SlimmablePlan(sandwich=plan.sandwich, distill=plan.distill),
+            plan=SlimmablePlan(sandwich=plan.sandwich, distill=plan.distill, per_image=plan.per_image),
             sampler=self._sampler(context),
             folder=self.checkpoints(context),
             progress=progress,
@@ -224,3 +224,8 @@ def metrics_of(values: Mapping[str, Any]) -> Metrics:
 def uniform_name(seed: int) -> str:
     """Returns the name of the uniform slimmable training with a seed."""
     return f"uniform-seed{seed}"
+
+
+def narrowed_name(share: float, seed: int) -> str:
+    """Returns the name of the slimmable training that is narrowed to a budget, with a seed."""
+    return f"narrowed-{share:g}-seed{seed}"

@@ -24,11 +24,13 @@ from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.report import Scored
 from accelzoo.recipes.width.choosing import (
+    OPTIMISED,
     budgets_of,
     choices,
     contenders,
     originals,
     prune_jobs,
+    refine_jobs,
     score_jobs,
     slimmable_jobs,
 )
@@ -179,6 +181,7 @@ class _Run:
         recipe = self.recipe
         self._do("slimmable", slimmable_jobs(recipe, device), context, trace)
         self._do("greedy", prune_jobs(recipe, device), context, trace)
+        self._do("refining", refine_jobs(recipe, device), context, trace)
         started = time.perf_counter()
         found = contenders(recipe, device, self.results)
         self._took("choosing", started)
@@ -242,7 +245,7 @@ class _Run:
     def _best(self, trained: Sequence[Trained]) -> Trained:
         """The most accurate of the optimised networks at the budget that is released, on validation images."""
         share = self.recipe.release.latency_share
-        ours = [one for one in trained if one.choice.method in ("optimal", "narrowed") and one.choice.share == share]
+        ours = [one for one in trained if one.choice.method in OPTIMISED and one.choice.share == share]
         return max(ours, key=lambda one: one.validation.top1)
 
     def _lock(

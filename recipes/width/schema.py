@@ -44,17 +44,47 @@ class MeasurePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefinePlan:
+    """Correction of the learnt errors near each budget by scores of whole networks; AOWS has no such step.
+
+    Args:
+        networks: How many are scored in each round, at most.
+        rounds: How often networks are drawn by the errors as they are known by then.
+        temperature: How far beside the best networks they are drawn, in nats.
+        score_images: Held-out images of a score.
+        statistics_images: Training images that the statistics of a scored network are measured on.
+    """
+
+    networks: int = 40
+    rounds: int = 2
+    temperature: float = 0.005
+    score_images: int = 1000
+    statistics_images: int = 512
+
+    def __post_init__(self) -> None:
+        least = {"networks": 1, "rounds": 1, "score_images": 1, "statistics_images": 2}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ValueError(f"{name} (={getattr(self, name)}) must be at least {number}")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature (={self.temperature}) must be positive and finite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlimmableTraining:
     """The training of all widths together, and what scores them afterwards.
 
     Args:
         training: Epochs, learning rate and the like.
-        sandwich: Train the largest and the smallest network in every step beside a random one for every image.
+        sandwich: Train the largest and the smallest network in every step beside random ones.
+        per_image: A random network for every image; else one for all images of a step, which is faster, and trains deep
+            networks better: statistics of normalisations are then of one network, not of a mixture.
         distill: Train all but the largest towards what that predicts.
         held_out: Share of the training images put aside, on which widths are chosen.
         schedule: Temperature over the progress of a narrowed training, as pairs (AOWS's by default).
         joint: Draw the widths of a narrowed training together, not each by its own marginal.
         turns: How often a narrowed training looks at the errors as they are known by then.
+        refine: See `RefinePlan`; null: errors are taken as training has learnt them.
         candidates: The best networks by the additive errors, of which the shared weights' own score chooses.
         score_images: Held-out images of a score.
         statistics_images: Training images that the statistics of a scored network are measured on.
@@ -62,11 +92,13 @@ class SlimmableTraining:
 
     training: TrainConfig
     sandwich: bool = True
+    per_image: bool = True
     distill: bool = True
     held_out: float = 0.1
     schedule: TemperatureSchedule = field(default_factory=TemperatureSchedule)
     joint: bool = True
     turns: int = 100
+    refine: RefinePlan | None = field(default_factory=RefinePlan)
     candidates: int = 8
     score_images: int = 2000
     statistics_images: int = 1024

@@ -61,7 +61,7 @@ class PruneJob:
             "costs": self.costs.digest(),
             "budgets": dict(self.budgets),
             "step": plan.step,
-            **_scoring(context, uniform_name(self.seed), plan.score_images, plan.statistics_images),
+            **scoring_facts(context, uniform_name(self.seed), plan.score_images, plan.statistics_images),
         }
         return context.digest("greedy", facts)
 
@@ -71,7 +71,7 @@ class PruneJob:
     def run(self, context: JobContext, progress: bool | None) -> dict[str, Any]:
         """Prunes; every score is kept in a file beside the record."""
         plan, path = context.recipe.greedy, context.jobs / f"{self.name}.scores.jsonl"
-        scorer = _Scorer.of(context, uniform_name(self.seed), plan.score_images, plan.statistics_images)
+        scorer = Scorer.of(context, uniform_name(self.seed), plan.score_images, plan.statistics_images)
         line = ScoreLine(*self._range(context.space), shown=progress)
         with ScoreCache(path, self.digest(context)) as cache, line:
 
@@ -130,7 +130,7 @@ class ScoreJob:
         plan = context.recipe.slimmable
         facts = {
             "genomes": [list(genome) for genome in self.genomes],
-            **_scoring(context, self.slimmable, plan.score_images, plan.statistics_images),
+            **scoring_facts(context, self.slimmable, plan.score_images, plan.statistics_images),
         }
         return context.digest("score", facts)
 
@@ -140,7 +140,7 @@ class ScoreJob:
     def run(self, context: JobContext, progress: bool | None) -> dict[str, Any]:
         """Scores."""
         plan, started = context.recipe.slimmable, time.perf_counter()
-        scores = _Scorer.of(context, self.slimmable, plan.score_images, plan.statistics_images).scores(self.genomes)
+        scores = Scorer.of(context, self.slimmable, plan.score_images, plan.statistics_images).scores(self.genomes)
         return {
             "losses": scores.losses.tolist(),
             "accuracies": scores.accuracies.tolist(),
@@ -153,7 +153,7 @@ class ScoreJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scorer:
+class Scorer:
     """Scores with the weights of one slimmable network."""
 
     context: JobContext
@@ -162,13 +162,15 @@ class _Scorer:
     statistics_images: int
 
     @classmethod
-    def of(cls, context: JobContext, slimmable: str, images: int, statistics_images: int) -> _Scorer:
+    def of(cls, context: JobContext, slimmable: str, images: int, statistics_images: int) -> Scorer:
+        """Returns the scorer of a finished slimmable training, on so many held-out and training images."""
         view = context.held_out()
         view = replace(view, validation=view.validation.subset(images, seed=0))
         net = load_slimmable(context, slimmable)
         return cls(context=context, net=net, view=view, statistics_images=statistics_images)
 
     def scores(self, genomes: Sequence[Genome]) -> WidthScores:
+        """Scores networks on the device that trains."""
         from accelzoo.search.width.slimmable import score_widths
 
         with evaluation_device(self.context) as device:
@@ -185,7 +187,7 @@ class _Scorer:
         return known
 
 
-def _scoring(context: JobContext, slimmable: str, images: int, statistics_images: int) -> dict[str, Any]:
+def scoring_facts(context: JobContext, slimmable: str, images: int, statistics_images: int) -> dict[str, Any]:
     """Returns what decides scores."""
     return {
         "slimmable": context.result_of(slimmable)["weights"],

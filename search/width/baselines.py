@@ -130,7 +130,7 @@ def _pruned(limits: _Limits, current: Indices, score: Score, rule: Rule, step: f
     """Prunes from the network `(1, groups)` on."""
     scale = np.abs(limits.of(current))
     scale[scale == 0] = 1.0
-    errors, scored = _scores(score, current), 1
+    errors, scored = checked_scores(score, current), 1
     steps = [_point(limits.asked, current[0], errors[0])]
     while not limits.met(current)[0]:
         moves = _narrower(current[0])
@@ -138,7 +138,7 @@ def _pruned(limits: _Limits, current: Indices, score: Score, rule: Rule, step: f
             raise BudgetError(limits.missed("pruning ends above the budgets", current))
         saved = limits.saved(current, moves, scale)
         tried = _proposals(current[0], moves, saved, math.inf if rule == "autoslim" else step)
-        before, errors, scored = float(errors[0]), _scores(score, moves[tried]), scored + len(tried)
+        before, errors, scored = float(errors[0]), checked_scores(score, moves[tried]), scored + len(tried)
         ranks = _by_ratio(errors - before, saved[tried]) if rule == "mobilenetv3" else errors
         kept = int(np.lexsort((-saved[tried], ranks))[0])
         current, errors = moves[tried[kept]][None], errors[kept : kept + 1]
@@ -189,7 +189,7 @@ def uniform_widths(
         raise BudgetError(limits.missed("no multiplier meets the budgets", genomes))
     last = int(met[-1])
     found = genomes[last]
-    error = _scores(score, found[None])[0]
+    error = checked_scores(score, found[None])[0]
     return ScaledWidths(width_multiplier=multipliers[last], best=_point(limits.asked, found, error))
 
 
@@ -240,7 +240,12 @@ def _feasible(costs: WidthCosts, budgets: Mapping[str, float]) -> Question:
     return asked
 
 
-def _scores(score: Score, genomes: Indices) -> Floats:
+def checked_scores(score: Score, genomes: Indices) -> Floats:
+    """Returns what a score says of networks, `(n,)`.
+
+    Raises:
+        DataError: If that is not one finite number per network.
+    """
     errors = np.asarray(score(genomes), np.float64)
     if errors.shape != (len(genomes),) or not np.isfinite(errors).all():
         raise DataError(f"scores {errors!r} must be one finite number for each of {len(genomes)} networks")
@@ -285,4 +290,13 @@ def _scaled(space: WidthSpace, multiplier: float, divisor: int) -> Sequence[int]
     return choices
 
 
-__all__ = ["RULES", "PrunedWidths", "Rule", "ScaledWidths", "Score", "greedy_widths", "uniform_widths"]
+__all__ = [
+    "RULES",
+    "PrunedWidths",
+    "Rule",
+    "ScaledWidths",
+    "Score",
+    "checked_scores",
+    "greedy_widths",
+    "uniform_widths",
+]

@@ -19,6 +19,7 @@ from accelzoo.search.width.slimmable.errors import AdditiveErrors
 from accelzoo.search.width.slimmable.extract import build_subnet, extract_subnet
 from accelzoo.search.width.slimmable.net import SlimmableNet
 from accelzoo.search.width.slimmable.objective import SlimmableObjective, SlimmablePlan
+from accelzoo.search.width.slimmable.refine import RefinedErrors, refine_errors
 from accelzoo.search.width.slimmable.samplers import NarrowedWidths, OneLayerWidths, UniformWidths, WidthSampler
 from accelzoo.search.width.slimmable.score import WidthScores, hold_out, recalibrate, score_widths
 from accelzoo.search.width.slimmable.train import SlimmableResult, train_slimmable
@@ -37,6 +38,8 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "AdditiveErrors",
     "score_widths",
     "WidthScores",
+    "refine_errors",
+    "RefinedErrors",
     "recalibrate",
     "extract_subnet",
     "build_subnet",

@@ -19,7 +19,7 @@ _CHECKED_GENOMES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChannelTable:
-    """The channels of an operator's output.
+    """The channels of an operator's output, or of its input.
 
     Attributes:
         groups: The groups that decide, ascending.
@@ -60,7 +60,8 @@ def channel_tables(space: WidthSpace) -> dict[str, ChannelTable]:
         space: The widths.
 
     Returns:
-        Operator → its table, for those whose channels are not the same in all networks.
+        Operator → the table of its output, and `inputs_of` it → that of its input, for those whose channels are not the
+        same in all networks.
 
     Raises:
         ConfigError: If some channels follow from widths in a way that changing one group at a time does not show.
@@ -89,8 +90,14 @@ def channel_tables(space: WidthSpace) -> dict[str, ChannelTable]:
     return tables
 
 
+def inputs_of(name: str) -> str:
+    """Returns what the table of an operator's input is called."""
+    return f"{name} <-"
+
+
 def _channels(space: WidthSpace, genome: Genome) -> dict[str, int]:
-    return {op.name: op.out_shape[0] for op in space.decode(genome).lower().ops}
+    ops = space.decode(genome).lower().ops
+    return {op.name: op.out_shape[0] for op in ops} | {inputs_of(op.name): op.in_shape[0] for op in ops}
 
 
 def _with(genome: Genome, changes: Mapping[int, int]) -> Genome:

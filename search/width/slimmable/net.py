@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from accelzoo.build import build_classifier
-from accelzoo.classifier import AccelNet
 from accelzoo.errors import ShapeError
 from accelzoo.search.space import Genome
 from accelzoo.search.width.slimmable._channels import (
+    ChannelTable,
     channel_tables,
     checked_genomes,
     largest_genome,
     smallest_genome,
 )
-from accelzoo.search.width.slimmable._sites import check_slices, mask_sites, shapes_of, skeleton, sliced
+from accelzoo.search.width.slimmable._sites import check_slices, mask_sites, skeleton, sliced
+from accelzoo.search.width.slimmable._slices import Shape, Slices
 from accelzoo.search.width.space import WidthSpace
-
-_KEPT_SKELETONS = 8
 
 
 class _Masks:
@@ -43,6 +43,32 @@ class _Mask:
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         current = self._masks.current
         return output if current is None else output * current[self._index].to(output.dtype)
+
+
+class _Parts(torch.autograd.Function):
+    """The first elements of each dimension of many tensors, in memory of their own.
+
+    As one operation it takes half of the time of a slice per dimension and tensor, forwards and backwards.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, shapes: Sequence[Shape], *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.shapes, ctx.wholes = shapes, [tensor.shape for tensor in tensors]
+        return tuple(
+            [
+                sliced(tensor, shape).clone(memory_format=torch.contiguous_format)
+                for tensor, shape in zip(tensors, shapes, strict=True)
+            ]
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        found: list[Tensor | None] = [None]
+        for gradient, shape, whole in zip(gradients, ctx.shapes, ctx.wholes, strict=True):
+            grown = gradient.new_zeros(whole)
+            sliced(grown, shape).copy_(gradient)
+            found.append(grown)
+        return tuple(found)
 
 
 class SlimmableNet(nn.Module):
@@ -77,16 +103,19 @@ class SlimmableNet(nn.Module):
         arch = space.decode(self.largest)
         self.network = build_classifier(arch, generator)
         self.num_classes = self.network.num_classes
-        for genome in checked_genomes(space):
+        genomes = list(checked_genomes(space))
+        for genome in genomes:
             check_slices(self.network, space.decode(genome))
         self._masks = _Masks()
-        self._skeletons: OrderedDict[Genome, AccelNet] = OrderedDict()
         self._groups: list[tuple[int, ...]] = []
         self._ranges: list[int] = []
-        self._add_hooks(mask_sites(self.network, arch.lower()))
+        sites, tables = mask_sites(self.network, arch.lower()), channel_tables(space)
+        self._add_hooks(sites, tables)
+        self._slices = Slices(self.network, sites, tables)
+        for genome in genomes:
+            self._slices.check(genome, skeleton(space.decode(genome)))
 
-    def _add_hooks(self, sites: dict[str, str]) -> None:
-        tables = channel_tables(self.space)
+    def _add_hooks(self, sites: Mapping[str, str], tables: Mapping[str, ChannelTable]) -> None:
         modules = dict(self.network.named_modules())
         known: dict[tuple[tuple[int, ...], bytes], int] = {}
         for name, op in sites.items():
@@ -139,21 +168,13 @@ class SlimmableNet(nn.Module):
         Raises:
             ShapeError: If the genome does not fit the space.
         """
-        frame = self._skeleton(self.space.canonical(genome))
-        frame.train(self.training)
-        whole = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        parts = {name: sliced(whole[name], shape) for name, shape in shapes_of(frame).items()}
-        logits: Tensor = functional_call(frame, parts, (images,))
+        own = self.space.canonical(genome)
+        shapes, whole = self._slices.shapes(own), dict(self.network.named_parameters())
+        parts = dict(zip(whole, _Parts.apply([shapes[name] for name in whole], *whole.values()), strict=True))
+        parts |= {name: sliced(buffer, shapes[name]) for name, buffer in self.network.named_buffers()}
+        with self._slices.grouped(own):
+            logits: Tensor = functional_call(self.network, parts, (images,))
         return logits
-
-    def _skeleton(self, genome: Genome) -> AccelNet:
-        found = self._skeletons.pop(genome, None)
-        if found is None:
-            found = skeleton(self.space.decode(genome))
-            while len(self._skeletons) >= _KEPT_SKELETONS:
-                self._skeletons.popitem(last=False)
-        self._skeletons[genome] = found
-        return found
 
     def _masks_of(self, genomes: Tensor) -> list[Tensor]:
         masks = []
