@@ -66,10 +66,11 @@ def slimmable_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[Slimmable
 
 
 def prune_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[PruneJob]:
-    """Returns the greedy prunings down to the tightest budget: the looser ones are met on the way."""
+    """Returns the greedy prunings to the tightest budget or just below: the looser ones are met on the way."""
     if "greedy" not in recipe.methods:
         return []
-    budgets = budgets_of(recipe, device, min(recipe.latency_shares))
+    tightest = budgets_of(recipe, device, min(recipe.latency_shares))
+    budgets = {**tightest, LATENCY: device.pruned_to_s(tightest)}
     return [
         PruneJob(seed=seed, rule=rule, costs=device.costs, budgets=budgets)
         for seed in recipe.seeds

@@ -126,7 +126,7 @@ class SlimmableJob:
         plan = context.recipe.slimmable
         if self.budgets is None or self.costs is None:
             return UniformWidths(context.space)
-        narrowing = Narrowing(budgets=dict(self.budgets), schedule=plan.schedule, joint=plan.joint)
+        narrowing = Narrowing(budgets=dict(self.budgets), schedule=plan.schedule, joint=plan.joint, hold=plan.hold)
         return NarrowedWidths(narrowing, self.costs, turns=plan.turns)
 
 

@@ -97,7 +97,7 @@ class DeviceLatency:
         costs = WidthCosts.priced(space, target, tuple(dict.fromkeys([LATENCY, *sums])))
         if plan is None:
             return cls(space, target, costs, None)
-        watch = Stopwatch(space, _oracle(plan, target), path, repeats=plan.repeats, progress=progress)
+        watch = Stopwatch(space, oracle_of(plan, target), path, repeats=plan.repeats, progress=progress)
         try:
             rows = dict.fromkeys([space.base, *map(tuple, covering_genomes(space, plan.timings, seed=0).tolist())])
             genomes = np.array(list(rows), np.int64)
@@ -165,6 +165,24 @@ class DeviceLatency:
         scaled = self._scaled(others, divisor)
         at = self._first_within([found.best.genome for found in scaled], most_s, "multiplier")
         return scaled[at].width_multiplier, scaled[at].best.genome
+
+    def pruned_to_s(self, budgets: Mapping[str, float]) -> float:
+        """Returns the predicted seconds to prune down to, so that a step of the way keeps the budgets when measured.
+
+        Where something measures, that is 5 % below the latency budget, as far as networks go: the first step that is
+        predicted within it may be measured above, and the way must not end there.
+
+        Raises:
+            BudgetError: If nothing is predicted within the budgets.
+            ConfigError: As for `accelzoo.search.width.solve_width`.
+        """
+        most_s, _ = _split(budgets)
+        if self._measuring is None:
+            return most_s
+        found = solve_width(self.costs, budgets, objective=LATENCY)
+        if found.status == "infeasible":
+            raise BudgetError(found.message)
+        return max(_AIMS[-1] * most_s, float(found.best.values[LATENCY]))
 
     def chosen_on_way(self, steps: Sequence[Genome], budgets: Mapping[str, float]) -> Genome:
         """Finds the first network of a pruning's way that keeps the budgets, the latency as measured.
@@ -302,7 +320,13 @@ class DeviceLatency:
         self.close()
 
 
-def _oracle(plan: MeasurePlan, target: Target) -> oracles.Oracle:
+def oracle_of(plan: MeasurePlan, target: Target) -> oracles.Oracle:
+    """Makes what measures.
+
+    Raises:
+        ConfigError: If the oracle is unknown or cannot measure on the target.
+        MissingToolError: If its tool is not installed.
+    """
     try:
         return oracles.load(plan.oracle, target.name)
     except UnknownNameError as error:

@@ -37,7 +37,7 @@ from accelzoo.recipes.width.choosing import (
 from accelzoo.recipes.width.job_context import JobContext
 from accelzoo.recipes.width.job_pool import run_jobs
 from accelzoo.recipes.width.jobs import FinalJob, Job, load_final, metrics_of
-from accelzoo.recipes.width.latency import LATENCY, PEAK, DeviceLatency
+from accelzoo.recipes.width.latency import LATENCY, PEAK, DeviceLatency, oracle_of
 from accelzoo.recipes.width.plot import draw_widths
 from accelzoo.recipes.width.report import WidthComparison
 from accelzoo.recipes.width.schema import WidthRecipe
@@ -91,7 +91,10 @@ class _Run:
         target, space = load_target(self.recipe.target), self._space()
         context = JobContext(recipe=self.recipe, space=space, bank=self.bank, folder=self.folder.path)
         self._check_budgets()
-        if self.recipe.measure is None:
+        self._check_slimmable(space)
+        if self.recipe.measure is not None:
+            oracle_of(self.recipe.measure, target)
+        else:
             with self._device(space, target) as device:
                 self._check_feasible(device)
         self.folder.begin(self.recipe, resume=resume, force=force)
@@ -116,6 +119,12 @@ class _Run:
             raise ConfigError([f"options.{name}: follows from data and resolution" for name in twice])
         arch = get_arch(recipe.network, **recipe.options, **set_here)
         return WidthSpace.from_arch(arch, recipe.ratios, divisor=recipe.divisor, fixed=recipe.fixed)
+
+    def _check_slimmable(self, space: WidthSpace) -> None:
+        """Refuses networks whose widths cannot be trained together."""
+        from accelzoo.search.width.slimmable import SlimmableNet
+
+        SlimmableNet(space)
 
     def _check_budgets(self) -> None:
         faults = [

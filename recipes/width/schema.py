@@ -83,6 +83,8 @@ class SlimmableTraining:
         held_out: Share of the training images put aside, on which widths are chosen.
         schedule: Temperature over the progress of a narrowed training, as pairs (AOWS's by default).
         joint: Draw the widths of a narrowed training together, not each by its own marginal.
+        hold: What a narrowed training holds to the budget: the `optimum`, as AOWS does, or the `expectation` over what
+            it draws, which keeps to networks of about the budget also while errors are hardly known.
         turns: How often a narrowed training looks at the errors as they are known by then.
         refine: See `RefinePlan`; null: errors are taken as training has learnt them.
         candidates: The best networks by the additive errors, of which the shared weights' own score chooses.
@@ -97,6 +99,7 @@ class SlimmableTraining:
     held_out: float = 0.1
     schedule: TemperatureSchedule = field(default_factory=TemperatureSchedule)
     joint: bool = True
+    hold: Literal["optimum", "expectation"] = "optimum"
     turns: int = 100
     refine: RefinePlan | None = field(default_factory=RefinePlan)
     candidates: int = 8
@@ -116,7 +119,7 @@ class GreedyPlan:
     """Greedy pruning layer by layer, scored by the shared weights.
 
     Args:
-        rules: Of `accelzoo.search.width.RULES`; the one whose network scores best at a budget stands for all.
+        rules: Of `accelzoo.search.width.greedy_widths`; the one whose network scores best at a budget stands for all.
         step: Share of the largest network's latency that a round is to save.
         score_images: Held-out images of a score: pruning needs many scores.
         statistics_images: Training images that the statistics of a scored network are measured on.

@@ -58,12 +58,14 @@ class AdditiveErrors:
         """How many observations' worth is remembered."""
         return float(self._moments[0, 0])
 
-    def update(self, genomes: npt.ArrayLike, losses: npt.ArrayLike) -> None:
+    def update(self, genomes: npt.ArrayLike, losses: npt.ArrayLike, *, images_each: int = 1) -> None:
         """Takes in the losses of networks.
 
         Args:
             genomes: int64 `(n, groups)`.
             losses: Of each, `(n,)`: of an image, or less noisy, beyond what the largest network loses on it.
+            images_each: How many images each loss is the mean of. It is one observation all the same, since their
+                network is one, but so many images older is what was there before.
 
         Raises:
             ShapeError: If the shapes do not fit, or a choice is out of range.
@@ -80,7 +82,7 @@ class AdditiveErrors:
         rows = np.zeros((len(matrix), len(self._sums)))
         rows[:, 0] = 1.0
         np.put_along_axis(rows, matrix + self._first[:-1], 1.0, axis=1)
-        kept = math.exp(-len(matrix) / self.memory)
+        kept = math.exp(-len(matrix) * images_each / self.memory)
         self._moments = kept * self._moments + rows.T @ rows
         self._sums = kept * self._sums + rows.T @ values
         self._squares = kept * self._squares + float(values @ values)

@@ -126,8 +126,9 @@ class SlimmableObjective:
         if not np.isfinite(values).all():
             return  # the loop stops at a loss that is not finite, and says where
         if len(drawn) == 1:
-            drawn, values = np.repeat(drawn, len(values), axis=0), np.full(len(values), values.mean())
-        self._errors.update(drawn, values)
+            self._errors.update(drawn, values.mean(keepdims=True), images_each=len(values))
+        else:
+            self._errors.update(drawn, values)
 
     def state(self) -> dict[str, Tensor]:
         """Returns what was learnt and drawn so far, for a checkpoint."""

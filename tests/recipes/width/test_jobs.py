@@ -195,7 +195,7 @@ def test_a_pruning_that_was_killed_scores_nothing_twice(
 ) -> None:
     other, asked = context(tmp_path), list[tuple[int, ...]]()
     run_jobs([SlimmableJob(seed=1)], other, Serial(), lambda line: None, progress=False)
-    real = score_jobs._Scorer.scores
+    real = score_jobs.Scorer.scores
 
     def scores(self: Any, genomes: Any) -> Any:
         if len(asked) == 3 and killed:
@@ -205,7 +205,7 @@ def test_a_pruning_that_was_killed_scores_nothing_twice(
         return real(self, genomes)
 
     killed = [True]
-    monkeypatch.setattr(score_jobs._Scorer, "scores", scores)
+    monkeypatch.setattr(score_jobs.Scorer, "scores", scores)
     with pytest.raises(Killed):
         run_jobs(scorings()[1:], other, Serial(), lambda line: None, progress=False)
     with (other.jobs / "greedy-netadapt-seed1.scores.jsonl").open("ab") as stream:

@@ -73,6 +73,24 @@ def test_weights_fall_with_age_as_in_a_direct_solution() -> None:
     assert found == pytest.approx(wanted[1:], abs=1e-7)
 
 
+def test_a_mean_over_images_is_one_observation_that_takes_their_time() -> None:
+    rng = np.random.default_rng(11)
+    errors = AdditiveErrors(SIZES, memory=100.0)
+    errors.update(drawn(rng, 1), [0.5], images_each=64)
+    errors.update(drawn(rng, 1), [0.7], images_each=64)
+    assert errors.weight == pytest.approx(1 + math.exp(-0.64))
+    tables, few, many = truth(3), AdditiveErrors(SIZES, memory=math.inf), AdditiveErrors(SIZES, memory=math.inf)
+    for _ in range(150):  # noise of a step, not of its images: 64 equal copies would be taken for sure
+        genomes = drawn(rng, 1)
+        loss = losses_of(tables, genomes) + 0.3 * rng.standard_normal(1)
+        few.update(genomes, loss, images_each=64)
+        many.update(np.repeat(genomes, 64, axis=0), np.repeat(loss, 64))
+    every = np.array(list(np.ndindex(*SIZES)))
+    wanted = losses_of(tables, every)
+    off = [float(np.std(losses_of(list(found.tables()), every) - wanted)) for found in (few, many)]
+    assert off[0] < 0.75 * off[1]
+
+
 def test_forgetting_follows_a_drift() -> None:
     rng = np.random.default_rng(4)
     old, new = truth(0), truth(9)

@@ -172,6 +172,18 @@ def test_a_copy_masks_for_itself() -> None:
         assert torch.equal(other(images), net(images))
 
 
+def test_a_copy_slices_its_own_weights() -> None:
+    net = SlimmableNet(WidthSpace.from_arch(NETWORKS["chain"]), torch.Generator().manual_seed(0)).eval()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    twin, wanted = copy.deepcopy(net), net.forward_sliced(images, net.smallest)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    assert torch.equal(twin.forward_sliced(images, twin.smallest), wanted)
+    groups = [module.groups for module in twin.network.modules() if isinstance(module, nn.Conv2d)]
+    assert groups == [module.groups for module in net.network.modules() if isinstance(module, nn.Conv2d)]
+
+
 def test_weights_are_those_of_the_largest_network() -> None:
     net = made("chain")
     arch = net.space.decode(net.largest)
