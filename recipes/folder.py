@@ -16,8 +16,8 @@ from accelzoo.recipes.schema import AnyRecipe, check_unchanged
 RECIPE_FILE = "recipe.yaml"
 _MADE_BY_RUNS = re.compile(
     r"recipe\.yaml|search|finalists|trainings|jobs|slimmable|release|table\.md|(timings|width)\.jsonl|widths\.(png|svg)"
-    r"|(lock|seconds|shortlist|choices)\.json"
-    r"|\.(recipe\.yaml|table\.md|(lock|seconds|shortlist|choices)\.json|widths\.(png|svg)|release\.[^.]+)\.partial"
+    r"|(lock|seconds|shortlist|choices|latency_table)\.json"
+    r"|\.(recipe\.yaml|table\.md|(lock|seconds|shortlist|choices|latency_table)\.json|widths\.(png|svg)|release\.[^.]+)\.partial"
 )
 
 

@@ -75,12 +75,8 @@ class SettledLog:
         if known is None:
             self._file.append(plain)
         elif known != plain:
-            changed = [
-                f"{name}: recorded {known.get(name)!r}, now {plain.get(name)!r}"
-                for name in sorted({*known, *plain})
-                if known.get(name) != plain.get(name)
-            ]
-            raise TraceError("\n  ".join([f"{self.path}:{self._at}: the {self._kind} was begun otherwise:", *changed]))
+            said = f"{self.path}:{self._at}: the {self._kind} was begun otherwise:"
+            raise TraceError("\n  ".join([said, *changed_fields(known, plain)]))
 
     def close(self) -> None:
         """Lets other processes write."""
@@ -91,3 +87,12 @@ class SettledLog:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def changed_fields(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Says in which fields two lines differ: `seed: recorded 0, now 1`."""
+    return [
+        f"{name}: recorded {recorded.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted({*recorded, *now})
+        if recorded.get(name) != now.get(name)
+    ]

@@ -66,7 +66,11 @@ def slimmable_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[Slimmable
 
 
 def prune_jobs(recipe: WidthRecipe, device: DeviceLatency) -> list[PruneJob]:
-    """Returns the greedy prunings to the tightest budget or just below: the looser ones are met on the way."""
+    """Returns the greedy prunings to the tightest budget or just below.
+
+    The looser budgets are met on the way: by latency alone as if pruning had been asked for them; other budgets are as
+    tight from the start.
+    """
     if "greedy" not in recipe.methods:
         return []
     tightest = budgets_of(recipe, device, min(recipe.latency_shares))
@@ -191,33 +195,32 @@ def choices(context: JobContext, device: DeviceLatency, found: Sequence[Contende
     for job in score_jobs(found):
         pairs = zip(job.genomes, results[job.name]["losses"], strict=True)
         losses |= {(job.slimmable, genome): loss for genome, loss in pairs}
-    chosen = []
-    for (method, seed, share), group in groupby(found, lambda one: (one.method, one.seed, one.share)):
-        contending = list(group)
-        best = min(contending, key=lambda one: losses[one.slimmable, one.genome])
-        chosen.append(
-            Choice(
-                method=method,
-                seed=seed,
-                share=share,
-                genome=best.genome,
-                widths=_widths(context, best.genome),
-                budget_s=device.budget_s(share),
-                predicted_s=best.predicted_s,
-                measured_s=float(device.measured_s([best.genome])[0]),
-                score=losses[best.slimmable, best.genome],
-                facts={**best.facts, "contenders": len(contending)},
-            )
+    groups = [list(group) for _, group in groupby(found, lambda one: (one.method, one.seed, one.share))]
+    chosen = [min(group, key=lambda one: losses[one.slimmable, one.genome]) for group in groups]
+    seconds = device.checked_s([one.genome for one in chosen]).tolist()
+    return [
+        Choice(
+            method=one.method,
+            seed=one.seed,
+            share=one.share,
+            genome=one.genome,
+            widths=_widths(context, one.genome),
+            budget_s=device.budget_s(one.share),
+            predicted_s=one.predicted_s,
+            measured_s=measured_s,
+            score=losses[one.slimmable, one.genome],
+            facts={**one.facts, "contenders": len(group)},
         )
-    return chosen
+        for one, group, measured_s in zip(chosen, groups, seconds, strict=True)
+    ]
 
 
 def originals(context: JobContext, device: DeviceLatency) -> list[Choice]:
     """Returns the network as it is, once for each seed."""
     genome = context.space.base
-    predicted, measured = float(device.predicted_s([genome])[0]), float(device.measured_s([genome])[0])
+    predicted, measured = float(device.predicted_s([genome])[0]), float(device.checked_s([genome])[0])
     first = Choice(method="original", seed=context.recipe.seeds[0], share=1.0, genome=genome,
-                   widths=_widths(context, genome), budget_s=measured, predicted_s=predicted,
+                   widths=_widths(context, genome), budget_s=device.budget_s(1.0), predicted_s=predicted,
                    measured_s=measured)  # fmt: skip
     return [replace(first, seed=seed) for seed in context.recipe.seeds]
 

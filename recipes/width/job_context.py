@@ -125,8 +125,13 @@ def save_weights(path: Path, model: nn.Module) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
+def read_weights(path: Path, sha256: str, record: Path) -> dict[str, Tensor]:
     """Reads what `save_weights` wrote.
+
+    Args:
+        path: The file.
+        sha256: What `save_weights` returned.
+        record: The record of the job that wrote it, for the message.
 
     Raises:
         DataError: If the file is not there, or not the one that was written.
@@ -136,10 +141,11 @@ def read_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
+        raise DataError(f"cannot read {path}: {error.strerror}; remove {record} to do its job anew") from None
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise DataError(f"{path}: its sha256 is {found}, that of the weights of the job was {sha256}")
+        said = f"{path}: its sha256 is {found}, that of the weights of the job was {sha256}"
+        raise DataError(f"{said}; remove it and {record} to do its job anew")
     return load(content)
 
 

@@ -139,7 +139,7 @@ def _finished(context: JobContext, name: str, digest: str) -> dict[str, Any] | N
     if recorded["digest"] != digest:
         raise DataError(
             f"{context.record_path(name)}: the result of another job of this name (recorded {recorded['digest']}, "
-            f"asked for {digest}): data, code or latencies have changed since; remove the file to do the job anew"
+            f"asked for {digest}): weights, prices or budgets have changed since; remove the file to do the job anew"
         )
     result: dict[str, Any] = recorded["result"]
     return result

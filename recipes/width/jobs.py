@@ -15,6 +15,8 @@ from accelzoo.search.width import Narrowing, WidthCosts, WidthSpace
 from accelzoo.tasks.metrics import Metrics
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from accelzoo.build import AccelNet
     from accelzoo.search.width.slimmable import SlimmableNet, WidthSampler
 
@@ -200,7 +202,7 @@ def load_slimmable(context: JobContext, name: str) -> SlimmableNet:
     """
     from accelzoo.search.width.slimmable import SlimmableNet
 
-    weights = read_weights(context.slimmable_weights(name), context.result_of(name)["weights"])
+    weights = _weights(context, name, context.slimmable_weights(name))
     net = SlimmableNet(context.space)
     net.load_state_dict(weights, strict=True)
     return net.eval()
@@ -210,10 +212,14 @@ def load_final(context: JobContext, job: FinalJob) -> AccelNet:
     """Returns the network that a finished `FinalJob` trained, in eval mode; errors as for `load_slimmable`."""
     from accelzoo.build import build_classifier
 
-    weights = read_weights(context.final_weights(job.name), context.result_of(job.name)["weights"])
+    weights = _weights(context, job.name, context.final_weights(job.name))
     model = build_classifier(job.arch)
     model.load_state_dict(weights, strict=True)
     return model.eval()
+
+
+def _weights(context: JobContext, name: str, path: Path) -> dict[str, Tensor]:
+    return read_weights(path, context.result_of(name)["weights"], context.record_path(name))
 
 
 def metrics_of(values: Mapping[str, Any]) -> Metrics:

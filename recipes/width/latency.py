@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy.typing as npt
 
 from accelzoo.errors import BudgetError, ConfigError, UnknownNameError
 from accelzoo.hwmodel import Target, oracles
+from accelzoo.recipes.width.report import ROUNDING
 from accelzoo.recipes.width.schema import MeasurePlan
 from accelzoo.recipes.width.stopwatch import Progress, Stopwatch
+from accelzoo.recipes.width.table_file import kept_table
 from accelzoo.search.space import Genome
 from accelzoo.search.width import (
     LatencyGrid,
@@ -25,7 +28,6 @@ from accelzoo.search.width import (
     WidthSpace,
     close_loop,
     covering_genomes,
-    fit_latency_table,
     solve_width,
     time_genomes,
     uniform_widths,
@@ -34,7 +36,6 @@ from accelzoo.search.width import (
 LATENCY, ERROR, PEAK = "latency_s", "error", "peak_activation_bytes"
 Floats = npt.NDArray[np.float64]
 _MARGIN = 0.05  # of predictions, beyond which nothing is measured
-_ROUNDING = 1e-9  # of sums: two orders of adding up must not decide about a budget
 _AIMS = (1.0, 0.98, 0.95)  # shares of the budget to predict, one after the other while all that is measured is above it
 
 
@@ -83,7 +84,8 @@ class DeviceLatency:
             target: The accelerator, or the prior of what is learnt about it.
             plan: How networks are measured; None: the target's estimates are taken at their word.
             columns: Other fields of `Cost` that are budgeted or shown.
-            path: The file of timings; those in it are not taken again. Without a plan there is none.
+            path: The file of timings; those in it are not taken again, and the table is kept beside it. Without a plan
+                there is neither.
             progress: Told how many of the networks that are being timed are done, and how many there are.
 
         Raises:
@@ -104,7 +106,7 @@ class DeviceLatency:
             timings = Timings(genomes=genomes, latency_s=watch.measured_s(genomes))
             grid = LatencyGrid.of(space)
             prior = grid.priced(target)
-            table = fit_latency_table(grid, timings.genomes, timings.latency_s, prior)
+            table = kept_table(path.parent, grid, timings, prior)
         except BaseException:
             watch.close()
             raise
@@ -144,6 +146,12 @@ class DeviceLatency:
         if self._measuring is None:
             return time_genomes(self.space, genomes, self.target)
         return self._measuring.watch.measured_s(genomes)
+
+    def checked_s(self, genomes: npt.ArrayLike) -> Floats:
+        """Returns the seconds of chosen networks, `(n,)`, as measured once more: see `Stopwatch.checked_s`."""
+        if self._measuring is None:
+            return time_genomes(self.space, genomes, self.target)
+        return self._measuring.watch.checked_s(genomes)
 
     def chosen_uniform(self, budgets: Mapping[str, float], *, divisor: int = 8) -> tuple[float, Genome]:
         """Finds the largest multiplier of all widths that keeps the budgets, the latency as measured.
@@ -198,6 +206,8 @@ class DeviceLatency:
             ConfigError: If a budget's column is unknown.
         """
         most_s, others = _split(budgets)
+        if not steps:
+            raise ConfigError(["steps: there are none"])
         for name, most in self.costs.limits.items():
             others[name] = min(others.get(name, most), most)
         totals = self._totals(steps, others)
@@ -234,9 +244,11 @@ class DeviceLatency:
         costs = self.costs.with_errors(errors, ERROR)
         pool: dict[Genome, WidthPoint] = {}
         facts: dict[str, Any] = {"status": "estimated", "rounds": 0, "errors": []}
+        said = ""
         for aim in _AIMS:
             aimed = {**budgets, LATENCY: aim * most_s}
-            points, said = self._proposed(costs, aimed, count, facts)
+            points, message = self._proposed(costs, aimed, count, facts)
+            said = said or (message if aim == 1 else message and f"at {aim:.0%} of {LATENCY} {most_s!r}: {message}")
             pool |= {point.genome: point for point in points}
             seconds = dict(zip(pool, self.measured_s(list(pool)).tolist(), strict=True)) if pool else {}
             kept = [point for genome, point in pool.items() if _keeps(seconds[genome], most_s)]
@@ -337,11 +349,14 @@ def _split(budgets: Mapping[str, float]) -> tuple[float, dict[str, float]]:
     """Returns the latency budget in seconds, and the others."""
     if LATENCY not in budgets:
         raise ConfigError([f"budgets.{LATENCY} is missing: the most seconds of one inference"])
-    return float(budgets[LATENCY]), {name: most for name, most in budgets.items() if name != LATENCY}
+    most_s = float(budgets[LATENCY])
+    if not 0 < most_s < math.inf:
+        raise ConfigError([f"budgets.{LATENCY} (={most_s!r}) must be positive and finite"])
+    return most_s, {name: most for name, most in budgets.items() if name != LATENCY}
 
 
 def _keeps(seconds: float, most_s: float) -> bool:
-    return seconds <= most_s * (1 + _ROUNDING)
+    return seconds <= most_s * (1 + ROUNDING)
 
 
 def _nothing_lost(genomes: npt.NDArray[np.int64]) -> Floats:

@@ -164,6 +164,7 @@ class _Run:
             "recipe": config.digest(self.recipe),
             "space": context.space.digest(),
             "target": target.digest(),
+            "data": config.digest(self.bank.of(context.space.arch).manifest()),
         }
         return SettledLog(self.folder.width_trace, header, kind="width run", resume=True)
 

@@ -14,6 +14,8 @@ from accelzoo.recipes.width.schema import METHODS, Method
 from accelzoo.recipes.width.values import Trained
 
 Row = tuple[Trained, ...]
+ROUNDING = 1e-9
+"""Relative, of sums of seconds: two orders of adding up must not decide about a budget."""
 CONTESTS: tuple[tuple[Method, Method], ...] = (
     ("optimal", "greedy"),
     ("narrowed", "greedy"),
@@ -147,7 +149,7 @@ class WidthComparison:
             least_slack=min(slacks),
             mean_slack=statistics.fmean(slacks),
             largest_slack=max(slacks),
-            over_budget=sum(slack < 0 for slack in slacks),
+            over_budget=sum(slack < -ROUNDING for slack in slacks),
         )
 
     def markdown(self) -> str:

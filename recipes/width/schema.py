@@ -81,7 +81,7 @@ class SlimmableTraining:
             networks better: statistics of normalisations are then of one network, not of a mixture.
         distill: Train all but the largest towards what that predicts.
         held_out: Share of the training images put aside, on which widths are chosen.
-        schedule: Temperature over the progress of a narrowed training, as pairs (AOWS's by default).
+        schedule: Temperature over the progress of a narrowed training: `points`, pairs of both (AOWS's by default).
         joint: Draw the widths of a narrowed training together, not each by its own marginal.
         hold: What a narrowed training holds to the budget: the `optimum`, as AOWS does, or the `expectation` over what
             it draws, which keeps to networks of about the budget also while errors are hardly known.
@@ -207,8 +207,14 @@ class WidthRecipe:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds (={list(self.seeds)}) must be different, not negative, and at least one")
         shares = self.latency_shares
-        if not shares or len(set(shares)) != len(shares) or not all(0 < share < math.inf for share in shares):
-            raise ValueError(f"latency_shares (={list(shares)}) must be different, positive, and at least one")
+        if not self.ratios or not all(0 < ratio < math.inf for ratio in self.ratios):
+            raise ValueError(f"ratios (={list(self.ratios)}) must be positive, and at least one")
+        if self.divisor < 1:
+            raise ValueError(f"divisor (={self.divisor}) must be at least 1")
+        different = len({f"{share:g}" for share in shares}) == len(shares)  # names of files have six digits of them
+        if not shares or not different or not all(0 < share < math.inf for share in shares):
+            said = "must be different in six digits, positive, and at least one"
+            raise ValueError(f"latency_shares (={list(shares)}) {said}")
         if self.release.latency_share not in shares:
             raise ValueError(f"release.latency_share (={self.release.latency_share}) must be one of {list(shares)}")
         if len(set(self.methods)) != len(self.methods) or not {"optimal", "narrowed"} & set(self.methods):

@@ -24,7 +24,8 @@ class Choice:
         widths: The channels of every group.
         budget_s: The latency budget in seconds.
         predicted_s: Latency by the table that the choice was made with.
-        measured_s: Latency as measured, or as the target estimates it where nothing is measured.
+        measured_s: Latency as measured once more after all was chosen, or as the target estimates it where nothing is
+            measured.
         score: Cross-entropy in nats on held-out images with shared weights; None for the original.
         facts: How it came about: the multiplier, the rule and how many networks it scored, the rounds of the loop.
     """

@@ -136,13 +136,16 @@ class WidthCosts:
         return tuple([len(choices) for choices in self.widths])
 
     def digest(self) -> str:
-        """`sha256:…` over widths, columns, limits and peaks."""
+        """`sha256:…` over widths, columns, limits and peaks.
+
+        Values have nine significant digits in it, so that sums in another order make no other costs.
+        """
         parts = {**self.columns, **({} if self.peaks is None else {"peaks": self.peaks})}
         facts = {
             "widths": [list(choices) for choices in self.widths],
             "scopes": [list(scope) for scope in self.scopes],
             "limits": dict(self.limits),
-            "columns": {name: [table.tolist() for table in tables] for name, tables in parts.items()},
+            "columns": {name: [_rounded(table) for table in tables] for name, tables in parts.items()},
         }
         return config.digest(facts)
 
@@ -328,3 +331,7 @@ def _checked(
 
 
 __all__ = ["PEAK", "SUMS", "WidthCosts"]
+
+
+def _rounded(table: Floats) -> list[str]:
+    return [f"{value:.9g}" for value in table.reshape(-1).tolist()]

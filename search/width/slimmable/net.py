@@ -170,8 +170,12 @@ class SlimmableNet(nn.Module):
         """
         own = self.space.canonical(genome)
         shapes, whole = self._slices.shapes(own), dict(self.network.named_parameters())
-        parts = dict(zip(whole, _Parts.apply([shapes[name] for name in whole], *whole.values()), strict=True))
-        parts |= {name: sliced(buffer, shapes[name]) for name, buffer in self.network.named_buffers()}
+        learnt = {name: tensor for name, tensor in whole.items() if tensor.requires_grad}
+        rest = {**{name: whole[name] for name in whole.keys() - learnt.keys()}, **dict(self.network.named_buffers())}
+        parts = {name: sliced(tensor, shapes[name]) for name, tensor in rest.items()}
+        if learnt:
+            found = _Parts.apply([shapes[name] for name in learnt], *learnt.values())
+            parts |= dict(zip(learnt, found, strict=True))
         with self._slices.grouped(own):
             logits: Tensor = functional_call(self.network, parts, (images,))
         return logits

@@ -72,15 +72,12 @@ def refine_errors(
         ConfigError: If a number is not positive, or as for `solve_width`.
         DataError: If scores are not one finite number per network.
     """
-    numbers = {"networks": networks, "rounds": rounds, "temperature": temperature}
-    if faults := [f"{what} (={number!r}) must be positive" for what, number in numbers.items() if not number > 0]:
-        raise ConfigError(faults)
+    _check(networks, rounds, temperature)
     first = costs.with_errors(tables)
     column = list(first.columns).index("error")
     rng = draw.generator(seed, _REFINE_STREAM)
     known, losses = first, np.zeros(0)
     scored: dict[tuple[int, ...], None] = {}
-    corrected = tuple([np.asarray(table, np.float64) for table in tables])
     for _ in range(rounds):
         drawn = budgeted_model(known, budgets, temperature, hold="expectation").sample(networks - 1, rng)
         best = solve_width(known, budgets).best.genome
@@ -89,10 +86,25 @@ def refine_errors(
         if fresh:
             losses = np.concatenate([losses, checked_scores(score, np.array(fresh, np.int64))])
         genomes = np.array(list(scored), np.int64)
-        residuals = AdditiveErrors(costs.sizes, memory=math.inf)
-        residuals.update(genomes, losses - first.totals(genomes)[:, column])
-        corrected = tuple(
-            [np.asarray(table, np.float64) + more for table, more in zip(tables, residuals.tables(), strict=True)]
-        )
+        corrected = _corrected(tables, genomes, losses - first.totals(genomes)[:, column])
         known = costs.with_errors(corrected)
     return RefinedErrors(tables=corrected, genomes=genomes, losses=losses)
+
+
+def _corrected(tables: Sequence[npt.ArrayLike], genomes: Indices, residuals: Floats) -> tuple[Floats, ...]:
+    learnt = [np.asarray(table, np.float64) for table in tables]
+    regression = AdditiveErrors([len(table) for table in learnt], memory=math.inf)
+    regression.update(genomes, residuals)
+    return tuple([table + more for table, more in zip(learnt, regression.tables(), strict=True)])
+
+
+def _check(networks: int, rounds: int, temperature: float) -> None:
+    faults = [
+        f"{what} (={number!r}) must be a positive integer"
+        for what, number in (("networks", networks), ("rounds", rounds))
+        if not isinstance(number, int) or number < 1
+    ]
+    if not 0 < temperature < math.inf:
+        faults.append(f"temperature (={temperature!r}) must be positive and finite")
+    if faults:
+        raise ConfigError(faults)

@@ -85,7 +85,7 @@ def test_equal_seeds_ask_about_equal_networks() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     world = World(0, noise=0.1)
-    with pytest.raises(ConfigError, match=r"networks \(=0\) must be positive"):
+    with pytest.raises(ConfigError, match=r"networks \(=0\) must be a positive integer"):
         refine_errors(world.costs, BUDGETS, world.learnt, world.losses, networks=0)
     with pytest.raises(BudgetError, match="least achievable 5"):
         refine_errors(world.costs, {"latency_s": 4.0}, world.learnt, world.losses)
