@@ -140,7 +140,8 @@ def test_a_pruning_is_not_lost_where_its_last_step_is_slower_than_predicted(
     with DeviceLatency.of(space, load_target("edge-npu"), plan, (), tmp_path / "timings.jsonl") as device:
         job = prune_jobs(recipe, device)[0]
         most_s = device.budget_s(0.85)
-        assert job.budgets["latency_s"] == pytest.approx(0.95 * most_s)
+        least_s = min(device.predicted_s(list(np.ndindex(*space.sizes))))
+        assert job.budgets["latency_s"] == pytest.approx(max(0.8 * most_s, least_s))
         for seed in range(20):  # until pruning comes to a network just below the budget that nobody has timed
 
             def losses(rows: Any, tables: Any = tables_of(space, seed)) -> list[float]:  # noqa: B008 (of this seed)
@@ -148,7 +149,7 @@ def test_a_pruning_is_not_lost_where_its_last_step_is_slower_than_predicted(
 
             way = greedy_widths(job.costs, job.budgets, losses, step=0.01)
             first = next(step for step in way.steps if step.values["latency_s"] <= most_s)
-            if first.genome not in device.timed and first.values["latency_s"] > 0.95 * most_s:
+            if first.genome not in device.timed and first.values["latency_s"] > 0.9 * most_s:
                 break
         assert way.best.genome != first.genome
         tool.slow = frozenset([graph_digest(space.decode(first.genome).lower())])

@@ -321,17 +321,20 @@ def test_the_test_split_decides_nothing(small: Outcome, tmp_path: Path, monkeypa
     assert tests[0] != tests[1]
 
 
-def test_with_a_device_every_chosen_network_is_measured_once_and_keeps_its_budget(
+def test_with_a_device_every_chosen_network_is_measured_and_checked_and_keeps_its_budget(
     measured: Measured, space: WidthSpace
 ) -> None:
     outcome, device = measured.outcome, measured.device
-    assert len(device.asked) == len(set(device.asked))
     original_s = device.seconds(space.arch.lower())
     choices = read(outcome.folder / "choices.json")
     assert [one["method"] for one in choices] == ["original", *METHODS]
     header, *timed = lines_of(outcome.folder / "timings.jsonl")
     assert header["oracle"]["tool"] == "device-1"
     assert len(timed) == len(device.asked)
+    first = [tuple(one["genome"]) for one in timed if "check" not in one]
+    checks = [tuple(one["genome"]) for one in timed if "check" in one]
+    assert len(first) == len(set(first))
+    assert sorted(checks) == sorted({tuple(one["genome"]) for one in choices})
     seconds = {tuple(one["genome"]): one["latency_s"] for one in timed}
     for one in choices:
         truth = device.seconds(space.decode(tuple(one["genome"])).lower())
