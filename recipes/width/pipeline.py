@@ -104,7 +104,7 @@ class _Run:
             chosen = self._choose(context, device, trace)
             trained = self._train(context, target, chosen, trace)
             groups = tuple([group.name for group in space.groups])
-            data = self.bank.of(space.arch).name
+            data = self.recipe.release.dataset_name  # the source may be somebody's path
             comparison = WidthComparison(
                 target=target.name, measured_by=device.measured_by, data=data, groups=groups, trained=trained
             )

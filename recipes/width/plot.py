@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,19 +157,29 @@ def _draw_accuracies(figure: Figure, axis: Axes, comparison: WidthComparison) ->
     latency, mean, spread = _point(comparison.original, unit_s)
     axis.errorbar(latency, mean, yerr=spread or None, fmt="*", color=INK, markersize=9, **bars)
     axis.annotate("original", (latency, mean + spread), (0, 7), textcoords="offset points", ha="center", color=INK)
-    axis.margins(x=0.1, y=0.14)
-    least, most = axis.get_xlim()
-    least -= ROOM * (most - least)
-    axis.set_xlim(least, most)
-    axis.set_xticks([tick for tick in axis.get_xticks() if max(0.0, least) <= tick <= most])  # room may go below 0
-    source = f"latency by {comparison.measured_by}" if comparison.measured_by else "estimated latency"
-    axis.set_xlabel(f"{source}, {comparison.target} ({unit})")
+    axis.margins(y=0.14)
+    _scale_latencies(axis, [one.choice.measured_s / unit_s for one in comparison.trained])
+    known = comparison.measured_by and f"latency by {comparison.measured_by}"
+    axis.set_xlabel(f"{known or f'estimated latency, {comparison.target}'} ({unit})")
     axis.set_ylabel(f"test top-1 on {comparison.data} (%)")
     axis.grid(color=FAINT, linewidth=0.5)
     axis.set_axisbelow(True)
     title = "Accuracy; mean and standard deviation of seeds" if len(comparison.seeds) > 1 else "Accuracy"
     axis.set_title(title, fontsize=10, loc="left")
     return labels
+
+
+def _scale_latencies(axis: Axes, latencies: Sequence[float]) -> None:
+    """Makes the axis of latencies logarithmic, with room on the left for labels, and ticks of plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    low, high = math.log10(min(latencies)), math.log10(max(latencies))
+    span = max(high - low, 0.1)
+    axis.set_xscale("log")
+    axis.set_xlim(10 ** (low - (ROOM + 0.15) * span), 10 ** (high + 0.12 * span))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span > 0.5 else range(1, 10)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _point(row: Row, unit_s: float) -> tuple[float, float, float]:

@@ -59,7 +59,7 @@ class WidthComparison:
     Args:
         target: The target's name.
         measured_by: The oracle that timed the networks; None: latencies are the target's estimates.
-        data: The data set.
+        data: The data set as a reader should see it.
         groups: Names of the groups of channels, in the order of every `Choice.widths`.
         trained: The original with each seed, and the networks of each method, budget and seed.
 
