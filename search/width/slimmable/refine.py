@@ -51,11 +51,10 @@ def refine_errors(
 ) -> RefinedErrors:
     """Scores networks that are likely to be chosen, and regresses what the additive model gets wrong about them.
 
-    Widths' errors are learnt over the whole space, of which the networks near a budget are a small part; there,
-    losses are less additive and less noisy than the differences between good networks. In each round networks are drawn
-    from the budgeted model of the errors known by then, the best of them besides; the residuals of all scores so far
-    are explained additively again (`AdditiveErrors` decides how far they are to be believed). It is to errors what
-    `close_loop` is to latencies; AOWS has no such step.
+    Errors are learnt over the whole space, of which the networks near a budget are a small part. In each round networks
+    are drawn from the budgeted model of the errors known by then, the best of them besides; the residuals of all scores
+    so far are explained additively again (`AdditiveErrors` decides how far they are to be believed). It is to errors
+    what `close_loop` is to latencies; AOWS has no such step.
 
     Args:
         costs: What is budgeted.

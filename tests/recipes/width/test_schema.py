@@ -211,7 +211,8 @@ def test_the_shipped_profiles_measure_where_they_say() -> None:
         assert load_target(recipe.target).name in oracles.list_targets(recipe.measure.oracle)
     # The whole comparison, over three seeds: also what the profiles leave as it is.
     for recipe in (full, cpu):
-        assert (recipe.methods, recipe.seeds, recipe.greedy.rules) == (METHODS, (0, 1, 2), RULES)
+        assert (recipe.methods, recipe.seeds) == (METHODS, (0, 1, 2))
+        assert recipe.greedy.rules == ("netadapt", "mobilenetv3")
         assert (recipe.ratios[0], recipe.ratios[-1], recipe.divisor) == (0.2, 1.5, 8)  # 20 % to 150 %, multiples of 8
         assert len(recipe.ratios) == 14
         assert recipe.training.threads == recipe.slimmable.training.threads == 1

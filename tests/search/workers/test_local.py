@@ -99,6 +99,8 @@ def test_an_outcome_that_comes_as_its_worker_is_killed_counts(tmp_path: Path) ->
 
     def accuracy(genome: Genome) -> float:
         note(tmp_path / "pids")
+        while not (tmp_path / "go").exists():
+            time.sleep(0.001)
         return 0.5
 
     with LocalWorkers(1, timeout_s=5.0).start(Numbers(), accuracy) as pool:
@@ -109,6 +111,7 @@ def test_an_outcome_that_comes_as_its_worker_is_killed_counts(tmp_path: Path) ->
             time.sleep(0.001)
         with pool._lock:  # as `wait` has it while it looks at the clock; the outcome has to stay outside
             assert eventually(lambda: bool(numbers_in(tmp_path / "pids")))
+            (tmp_path / "go").touch()
             time.sleep(0.2)
             waiting = any(seat.candidate for seat in pool._seats.values())
             pool._clock_s += 10.0
