@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,20 @@ class RunFolder:
         path = self.path / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def took(self, part: str, started: float) -> None:
+        """Adds to a part's wall time what passed since `started`, by `time.perf_counter`.
+
+        What an interrupted run recorded before counts too.
+        """
+        recorded = self.seconds()
+        recorded[part] = recorded.get(part, 0.0) + time.perf_counter() - started
+        self.write_json("seconds", recorded)
+
+    def seconds(self) -> dict[str, float]:
+        """Returns the wall time of each part so far."""
+        seconds: dict[str, float] = self.read_json("seconds") or {}
+        return seconds
 
     def _is_free(self) -> bool:
         """Whether nothing is there, or only what a run leaves that was killed as it began."""

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO, TextIOWrapper
 from typing import Any
@@ -150,3 +151,8 @@ def _scaled(value: float, units: Sequence[tuple[str, float]]) -> str:
     # Four digits; 0.99995 and not 1, because 999.96 µs rounds to 1.000 ms.
     unit, scale = next((pair for pair in units if value >= 0.99995 * pair[1]), units[-1])
     return f"{value / scale:#.4g} {unit}" if value else f"0 {units[0][0]}"
+
+
+def say(line: str) -> None:
+    """Writes a line with the time to standard error: how a long run gets on."""
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)

@@ -8,7 +8,6 @@ Every part keeps what it has done in the run's folder, so that an interrupted ru
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from accelzoo.recipes.funnel import (
 )
 from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times
 from accelzoo.recipes.outcome import Outcome
+from accelzoo.recipes.output import say
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.report import Comparison, Scored
@@ -112,10 +112,10 @@ class _Run:
         if not (resume and (self.folder.search / FILE_NAME).exists()):
             self._check_search(task)
         self.folder.begin(self.recipe, resume=resume, force=force)
-        self._say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
+        say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
         result = self._search(task, self._shortlist(task))
         winner = self._choose(task, result)
-        self._say(f"winner: candidate {winner.index}, {_summary(estimate(winner.arch.lower(), task.target))}")
+        say(f"winner: candidate {winner.index}, {_summary(estimate(winner.arch.lower(), task.target))}")
         return self._release(task, result, winner)
 
     def _check_search(self, task: Task) -> None:
@@ -139,20 +139,20 @@ class _Run:
 
     def _shortlist(self, task: Task) -> Shortlist | None:
         limits = ", ".join(f"{name} ≤ {maximum:,.4g}" for name, maximum in task.budgets.items())
-        self._say(f"space: {task.space!r} under {limits or 'no budgets'}")
+        say(f"space: {task.space!r} under {limits or 'no budgets'}")
         started = time.perf_counter()
         made = take_shortlist(self.recipe.search, task, self.folder, self.progress)
         if made is not None:
-            self._took("shortlist", started)
+            self.folder.took("shortlist", started)
             self.parts["shortlist"] = describe_shortlist(made)
             scores = " + ".join(made.settings["scores"])
-            self._say(f"shortlist by {scores}: {made.summary()} ({self._seconds()['shortlist']:,.1f} s)")
+            say(f"shortlist by {scores}: {made.summary()} ({self.folder.seconds()['shortlist']:,.1f} s)")
         return made
 
     def _search(self, task: Task, shortlist: Shortlist | None) -> Result:
         plan = self.recipe.search
         among = "the space" if shortlist is None else f"the {len(shortlist):,} of the shortlist"
-        self._say(f"search: {plan.evaluations} short trainings among {among}, chosen by {plan.algorithm}")
+        say(f"search: {plan.evaluations} short trainings among {among}, chosen by {plan.algorithm}")
         started = time.perf_counter()
         result = run(
             task.space,
@@ -171,10 +171,10 @@ class _Run:
             resume=True,
             progress=self.progress,
         )
-        self._took("search", started)
+        self.folder.took("search", started)
         best = result.best
-        took = self._seconds()["search"]
-        self._say(f"{result.message} ({took:,.1f} s); best: top-1 {best.accuracy:.2%} at {_summary(best.cost)}")
+        took = self.folder.seconds()["search"]
+        say(f"{result.message} ({took:,.1f} s); best: top-1 {best.accuracy:.2%} at {_summary(best.cost)}")
         return result
 
     def _choose(self, task: Task, result: Result) -> Candidate:
@@ -183,16 +183,16 @@ class _Run:
         started = time.perf_counter()
         racing = FinalistsRace(self.bank, plan, self.folder, self.workers, self.progress)
         reference = racing.reference(task.baseline)
-        self._say(f"finalists: baseline reaches {reference:.2%} in the same training")
+        say(f"finalists: baseline reaches {reference:.2%} in the same training")
         race, trained = racing.run(result.top(plan.count), self._tell)
-        self._took("finalists", started)
+        self.folder.took("finalists", started)
         self.parts["finalists"] = describe_race(race)
         spent = f"{len(race.trials)} trainings that cost {race.spent:,.3g} whole ones"
-        self._say(f"finalists: {spent} ({self._seconds()['finalists']:,.1f} s)")
+        say(f"finalists: {spent} ({self.folder.seconds()['finalists']:,.1f} s)")
         required = reference + plan.accuracy_margin
         candidates, scores = [candidate for candidate, _ in trained], [accuracy for _, accuracy in trained]
         if max(scores) < required:
-            self._say(f"no finalist reaches {required:.2%}: the most accurate wins; search longer or raise the budgets")
+            say(f"no finalist reaches {required:.2%}: the most accurate wins; search longer or raise the budgets")
         return choose(candidates, scores, required)
 
     def _tell(self, candidate: Candidate, trial: Trial) -> None:
@@ -201,7 +201,7 @@ class _Run:
         else:
             share = "" if trial.fidelity == 1 else f" after {trial.fidelity:.3g} of the training"
             said = f"{trial.accuracy:.2%}{share} at {_summary(candidate.cost)}"
-        self._say(f"  candidate {candidate.index}: {said}")
+        say(f"  candidate {candidate.index}: {said}")
 
     def _release(self, task: Task, result: Result, winner: Candidate) -> Outcome:
         facts: dict[str, Any] = {}
@@ -217,7 +217,7 @@ class _Run:
             data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
             trainings=facts,
             comparison=comparison.to_json(),
-            seconds=self._seconds(),
+            seconds=self.folder.seconds(),
         )
         recorded = self.folder.read_json("lock")
         if recorded is not None and same_but_for_times(lock, recorded):
@@ -260,22 +260,9 @@ class _Run:
             if result.notes:
                 facts[label]["notes"] = list(result.notes)
             reached = f"validation {validation[-1].top1:.2%}, test {test[-1].top1:.2%}"
-            self._say(f"{label}: {reached} ({result.wall_s:,.0f} s)")
-        self._took(name, started)
+            say(f"{label}: {reached} ({result.wall_s:,.0f} s)")
+        self.folder.took(name, started)
         return Scored(cost=cost, validation=tuple(validation), test=tuple(test)), models
-
-    def _took(self, part: str, started: float) -> None:
-        """Adds to a part's wall time; what an interrupted run recorded before counts too."""
-        recorded = self._seconds()
-        recorded[part] = recorded.get(part, 0.0) + time.perf_counter() - started
-        self.folder.write_json("seconds", recorded)
-
-    def _seconds(self) -> dict[str, float]:
-        seconds: dict[str, float] = self.folder.read_json("seconds") or {}
-        return seconds
-
-    def _say(self, line: str) -> None:
-        print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def _summary(cost: Any) -> str:

@@ -6,7 +6,6 @@ Every part leaves what it has done in the run's folder, so that an interrupted r
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from accelzoo.recipes.bank import DataBank
 from accelzoo.recipes.folder import RunFolder, write_text
 from accelzoo.recipes.lock import make_lock, same_but_for_times
 from accelzoo.recipes.outcome import Outcome
+from accelzoo.recipes.output import say
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.report import Scored
 from accelzoo.recipes.width.choosing import (
@@ -143,7 +143,7 @@ class _Run:
         def tell(done: int, total: int) -> None:
             if time.monotonic() - said[0] >= _SAID_EVERY_S:
                 said[0] = time.monotonic()
-                self._say(f"timed {done} of {total} networks")
+                say(f"timed {done} of {total} networks")
 
         with DeviceLatency.of(space, target, self.recipe.measure, columns, self.folder.timings, tell) as device:
             yield device
@@ -171,17 +171,17 @@ class _Run:
     def _say_space(self, space: WidthSpace, device: DeviceLatency) -> None:
         said = "estimated" if device.measured_by is None else f"measured by {device.measured_by}"
         original = device.budget_s(1.0)
-        self._say(f"{space!r}; the original takes {original * 1e3:,.4g} ms, {said}")
+        say(f"{space!r}; the original takes {original * 1e3:,.4g} ms, {said}")
         if device.report is not None:
             report = device.report
-            self._say(f"latency table of {report.entries:,} entries from {report.timings} networks: "
+            say(f"latency table of {report.entries:,} entries from {report.timings} networks: "
                       f"{report.nrmse:.2%} off on networks left out")  # fmt: skip
 
     def _do(self, part: str, jobs: Sequence[Job], context: JobContext, trace: SettledLog) -> None:
         """Does jobs, and settles what came of them."""
         started = time.perf_counter()
-        found = run_jobs(jobs, context, self.workers, self._say, self.progress)
-        self._took(part, started)
+        found = run_jobs(jobs, context, self.workers, say, self.progress)
+        self.folder.took(part, started)
         for name, result in found.items():
             kept = {key: value for key, value in result.items() if key != "wall_s"}
             trace.settle({"job": name, "result": kept})
@@ -194,13 +194,13 @@ class _Run:
         self._do("refining", refine_jobs(recipe, device), context, trace)
         started = time.perf_counter()
         found = contenders(recipe, device, self.results)
-        self._took("choosing", started)
+        self.folder.took("choosing", started)
         self._do("scoring", score_jobs(found), context, trace)
         chosen = [*originals(context, device), *choices(context, device, found, self.results)]
         for choice in chosen:
             trace.settle({"choice": choice.to_json()})
             if choice.method != "original":
-                self._say(f"{choice.name}: {choice.measured_s * 1e3:,.4g} ms of {choice.budget_s * 1e3:,.4g}, "
+                say(f"{choice.name}: {choice.measured_s * 1e3:,.4g} ms of {choice.budget_s * 1e3:,.4g}, "
                           f"held-out loss {choice.score:.4f}, widths {' '.join(map(str, choice.widths))}")  # fmt: skip
         self.folder.write_json("choices", [choice.to_json() for choice in chosen])
         return chosen
@@ -280,25 +280,12 @@ class _Run:
                 if "steps" in result and "images" in result
             },
             comparison=comparison.to_json(),
-            seconds=self._seconds(),
+            seconds=self.folder.seconds(),
         )
         recorded = self.folder.read_json("lock")
         if recorded is not None and same_but_for_times(lock, recorded):
             return dict(recorded)  # a finished run that is resumed makes the release that it made
         return lock
-
-    def _took(self, part: str, started: float) -> None:
-        """Adds to a part's wall time; what an interrupted run recorded before counts too."""
-        recorded = self._seconds()
-        recorded[part] = recorded.get(part, 0.0) + time.perf_counter() - started
-        self.folder.write_json("seconds", recorded)
-
-    def _seconds(self) -> dict[str, float]:
-        seconds: dict[str, float] = self.folder.read_json("seconds") or {}
-        return seconds
-
-    def _say(self, line: str) -> None:
-        print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def _numbers(comparison: WidthComparison) -> str:
