@@ -58,13 +58,16 @@ def list_faults(title: str, faults: Sequence[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {fault}" for fault in faults)])
 
 
-def compare_folder(folder: Path, names: Collection[str], expect: str | None = None) -> tuple[str, list[str]]:
+def compare_folder(
+    folder: Path, names: Collection[str], expect: str | None = None, *, optional: Collection[str] = ()
+) -> tuple[str, list[str]]:
     """Compares a flat folder with its SHA256SUMS.
 
     Args:
         folder: An existing folder.
         names: The files it must hold beside SHA256SUMS, no more and no less.
         expect: The digest of SHA256SUMS itself, when known.
+        optional: Files that it may hold besides, each with its line in SHA256SUMS.
 
     Returns:
         The digest of SHA256SUMS ("" when it is missing), and one fault per damaged, missing or extra file.
@@ -75,7 +78,7 @@ def compare_folder(folder: Path, names: Collection[str], expect: str | None = No
     present = {entry.name for entry in os.scandir(folder)}
     digest, hashes, faults = _read_sums(folder, expect) if SUMS_FILE in present else ("", {}, [_missing(SUMS_FILE, "")])
     for name in sorted((present | hashes.keys() | set(names)) - {SUMS_FILE}):
-        fault = _compare_file(folder, name, present, hashes.get(name), listable=name in names)
+        fault = _compare_file(folder, name, present, hashes.get(name), listable=name in names or name in optional)
         if fault:
             faults.append(fault)
     return digest, faults

@@ -1,4 +1,4 @@
-"""Networks with their weights: from the releases that ship in the package, or from a hub."""
+"""Networks with their weights: from the releases that ship in the package, from a folder, or from a hub."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelzoo._checksums import SUMS_FILE
 from accelzoo.arch import Arch
 from accelzoo.errors import ConfigError, ReleaseError, suggestion
+from accelzoo.registry import models
 from accelzoo.release import Release, read_release
 
 if TYPE_CHECKING:
-    from accelzoo.build import AccelNet
+    from accelzoo.build import Trunk
 
 ZOO = Path(__file__).parent / "zoo"
 HUB_PREFIX = "hub:"
@@ -24,7 +26,7 @@ def list_packaged() -> list[str]:
 
 
 def find_release(name: str) -> Release:
-    """Returns the release of a packaged model, or of `hub:owner/name[@revision]` after pulling it.
+    """Returns the release of a packaged model, in a folder, or of `hub:owner/name[@revision]` after pulling it.
 
     Raises:
         ReleaseError: If there is none, or it is damaged.
@@ -34,6 +36,8 @@ def find_release(name: str) -> Release:
 
         reference = parse_reference(name)
         return read_release(open_hub(None).pull(reference.name, reference.revision))
+    if is_release(name):
+        return read_release(name)
     packaged = list_packaged()
     if name not in packaged:
         listing = ", ".join(packaged) or "none"
@@ -41,12 +45,17 @@ def find_release(name: str) -> Release:
     return read_release(ZOO / name)
 
 
-def load_pretrained(name: str, overrides: Mapping[str, Any]) -> AccelNet:
+def is_release(name: str | Path) -> bool:
+    """Tells whether a name is the folder of a release; a registered model's name never is."""
+    return str(name) not in models() and (Path(name) / SUMS_FILE).is_file()
+
+
+def load_pretrained(name: str, overrides: Mapping[str, Any]) -> Trunk:
     """Builds the network of a release with its weights.
 
     Args:
-        name: A packaged release, or `hub:owner/name[@revision]`.
-        overrides: `num_classes` alone: another number than the release's puts a fresh classifier in place.
+        name: A packaged release, the folder of one, or `hub:owner/name[@revision]`.
+        overrides: `num_classes` alone, of a classifier: another number than the release's puts a fresh one in place.
 
     Raises:
         ReleaseError: If there is no such release, it is damaged, or weights and architecture do not fit.
@@ -54,7 +63,7 @@ def load_pretrained(name: str, overrides: Mapping[str, Any]) -> AccelNet:
     """
     if unknown := sorted(set(overrides) - {"num_classes"}):
         raise ConfigError(f"{name}: with its weights only num_classes can change, not {key}" for key in unknown)
-    from accelzoo.build import classification_head
+    from accelzoo.build import AccelNet, classification_head
 
     release = find_release(name)
     model = load_release(release)
@@ -62,13 +71,15 @@ def load_pretrained(name: str, overrides: Mapping[str, Any]) -> AccelNet:
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
         raise ConfigError([f"{name}: num_classes (={classes!r}) must be a whole number, 0 (no classifier) or more"])
     if classes != model.num_classes:
+        if not isinstance(model, AccelNet):
+            raise ConfigError([f"{name}: a network for {model.arch.head.task} keeps its {model.num_classes} classes"])
         model.arch = replace(model.arch, head=replace(classification_head(model.arch), num_classes=classes))
         model.reset_classifier(classes)
         model.class_names = ()  # the release's are not what the fresh outputs mean
     return model
 
 
-def load_release(release: Release) -> AccelNet:
+def load_release(release: Release) -> Trunk:
     """Builds a release's network and loads its weights, every one of them.
 
     Returns:
@@ -79,7 +90,7 @@ def load_release(release: Release) -> AccelNet:
     """
     import torch
 
-    from accelzoo.build import AccelNet
+    from accelzoo.build import AccelNet, DenseNet
 
     facts = release.config["accelzoo"]
     try:
@@ -89,7 +100,7 @@ def load_release(release: Release) -> AccelNet:
     digest = arch.digest()
     if digest != facts["arch_digest"]:
         raise ReleaseError(f"{release.folder}: arch_digest {facts['arch_digest']} is not the architecture's {digest}")
-    model = AccelNet(arch)
+    model = AccelNet(arch) if arch.head.task == "classification" else DenseNet(arch)
     if model.num_classes != len(facts["class_names"]):
         raise ReleaseError(
             f"{release.folder}: {model.num_classes} outputs, but {len(facts['class_names'])} class names"

@@ -83,8 +83,8 @@ def create_model(
     """Builds the network called `name` as a `torch.nn.Module`.
 
     Args:
-        name: A registered model, the path of a config file, or `hub:owner/name[@revision]` for a published release,
-            which always comes with its weights.
+        name: A registered model, the path of a config file, or a release, which always comes with its weights: its
+            folder, or `hub:owner/name[@revision]` for a published one.
         pretrained: Load the weights of the release that ships in the package under this name.
         weights: Other weights to load: `timm` for those that timm offers (downloaded on first use; `timm:TAG` for one
             of several), a `.safetensors` or `.pth` file, or a state dict; see `accelzoo.weights`.
@@ -99,12 +99,11 @@ def create_model(
         ShapeError: If the head needs a level that the network lacks, or that its input size makes too small.
     """
     from accelzoo.build import build
+    from accelzoo.pretrained import is_release, load_pretrained
 
-    if pretrained or str(name).startswith("hub:"):
+    if pretrained or str(name).startswith("hub:") or is_release(name):
         if weights is not None:
             raise ConfigError([f"{name}: a release comes with its own weights; leave weights out"])
-        from accelzoo.pretrained import load_pretrained
-
         return load_pretrained(str(name), overrides)
     arch = get_arch(name, **overrides)
     if arch.head.task != "classification":

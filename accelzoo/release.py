@@ -36,6 +36,9 @@ TRACE_FILE = "trace.jsonl"
 CARD_FILE = "README.md"
 HASHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, RECIPE_FILE, LOCK_FILE, TRACE_FILE, CARD_FILE)
 RELEASE_FILES = (*HASHED_FILES, SUMS_FILE)
+QUANTIZATION_FILE = "quantization.json"
+OPTIONAL_FILES = (QUANTIZATION_FILE,)
+"""What a release may hold besides, hashed like the others."""
 
 # What the safetensors numpy interface can write and read back; it names none of the others in its errors.
 _DTYPES = (
@@ -93,6 +96,12 @@ class Release:
         """Returns the text of the model card (YAML front matter and Markdown)."""
         return self._read(CARD_FILE).decode("utf-8")
 
+    def read_quantization(self) -> dict[str, Any] | None:
+        """Returns the ranges of activations, for int8 (`accelzoo.quantization.Calibration`); None if it has none."""
+        if QUANTIZATION_FILE not in self.hashes:
+            return None
+        return _parse_object(self._read(QUANTIZATION_FILE), self.folder / QUANTIZATION_FILE)
+
     def _read(self, name: str) -> bytes:
         path = self.folder / name
         with system_errors_as_release_errors(f"read {path}"):
@@ -112,6 +121,7 @@ def write_release(
     lock: Mapping[str, Any],
     trace_path: str | Path | None,
     card: str,
+    quantization: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> Release:
     """Writes a release folder, whole or not at all.
@@ -127,6 +137,7 @@ def write_release(
         lock: The record of the run; JSON values only.
         trace_path: The search's trace, or None when no search was run (an empty file is written).
         card: As `model_card.model_card` returns it.
+        quantization: Ranges of activations, as `accelzoo.quantization.Calibration.to_json` returns them.
         force: Replace an existing release.
 
     Raises:
@@ -142,6 +153,8 @@ def write_release(
             TRACE_FILE: b"" if trace_path is None else Path(trace_path).read_bytes(),
             CARD_FILE: check_card(card).encode("utf-8"),
         }
+        if quantization is not None:
+            contents[QUANTIZATION_FILE] = _json_bytes(quantization, QUANTIZATION_FILE)
         check_target(folder, force=force)
         _install_contents(folder, contents, replace=force)
     return read_release(folder, verify=False)
@@ -192,7 +205,7 @@ def verify_folder(folder: str | Path, expect: str | None = None) -> str:
     """
     folder = Path(folder)
     with system_errors_as_release_errors(f"verify the release {folder}"):
-        digest, faults = compare_folder(_existing(folder), HASHED_FILES, expect)
+        digest, faults = compare_folder(_existing(folder), HASHED_FILES, expect, optional=OPTIONAL_FILES)
     if faults:
         raise ReleaseError(list_faults(f"{folder}: the folder does not match its {SUMS_FILE}", faults))
     return digest
@@ -212,7 +225,8 @@ def check_target(folder: Path, *, force: bool) -> None:
         raise ReleaseError(f"{folder}: exists and is not a folder; choose another path")
     if not force:
         raise ReleaseError(f"{folder}: already exists; choose another path, or replace the release with force")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in RELEASE_FILES or entry.is_dir())
+    known = {*RELEASE_FILES, *OPTIONAL_FILES}
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in known or entry.is_dir())
     if foreign:
         raise ReleaseError(f"{folder}: holds {foreign[0]!r}, which is no release file; remove the folder yourself")
 

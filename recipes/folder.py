@@ -15,10 +15,13 @@ from accelzoo.errors import AccelzooError, DataError
 from accelzoo.recipes.schema import AnyRecipe, check_unchanged
 
 RECIPE_FILE = "recipe.yaml"
+_FILE = (
+    r"recipe\.yaml|table\.md|(widths|strips|front|predictions)\.(png|svg)"
+    r"|(lock|seconds|shortlist|choices|latency_table|networks)\.json"
+)
 _MADE_BY_RUNS = re.compile(
-    r"recipe\.yaml|search|finalists|trainings|jobs|slimmable|release|table\.md|(timings|width)\.jsonl|widths\.(png|svg)"
-    r"|(lock|seconds|shortlist|choices|latency_table)\.json"
-    r"|\.(recipe\.yaml|table\.md|(lock|seconds|shortlist|choices|latency_table)\.json|widths\.(png|svg)|release\.[^.]+)\.partial"
+    r"search|finalists|trainings|jobs|prices|slimmable|release|(timings|width)\.jsonl|\.release\.[^.]+\.partial"
+    rf"|{_FILE}|\.({_FILE})\.partial"
 )
 
 
@@ -38,6 +41,10 @@ class RunFolder:
         self.timings = path / "timings.jsonl"
         self.width_trace = path / "width.jsonl"
         self.picture = path / "widths.png"
+        self.prices = path / "prices"
+        self.strips = path / "strips.png"
+        self.front = path / "front.png"
+        self.predictions = path / "predictions.png"
         self.release = path / "release"
         self.table = path / "table.md"
         self.lock = path / "lock.json"

@@ -31,6 +31,7 @@ from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.output import say
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.pricing import Task, prepare
+from accelzoo.recipes.product.schema import ProductRecipe
 from accelzoo.recipes.report import Comparison, Scored
 from accelzoo.recipes.schema import Recipe, load_recipe, profile_names
 from accelzoo.recipes.trainings import TrainingSignal, train
@@ -88,6 +89,10 @@ def run_recipe(
         from accelzoo.recipes.width.pipeline import run_width  # no funnel needs what that loads
 
         return run_width(plan, folder, crew, progress, resume=resume, force=force)
+    if isinstance(plan, ProductRecipe):
+        from accelzoo.recipes.product.pipeline import run_product
+
+        return run_product(plan, folder, crew, progress, resume=resume, force=force)
     return _Run(plan, folder, crew, progress).go(resume=resume, force=force)
 
 
@@ -253,7 +258,8 @@ class _Run:
             folder = self.folder.training(label)
             model, result = train(arch, data.search_view(), self.recipe.training, seed, folder, self.progress)
             test.append(evaluate(model, data.test))
-            validation.append(result.validation or evaluate(model, data.validation))
+            known = result.validation
+            validation.append(known if isinstance(known, Metrics) else evaluate(model, data.validation))
             models.append(model)
             facts[label] = {"steps": result.steps, "images": result.images, "test": test[-1].to_json()}
             facts[label]["wall_s"] = round(result.wall_s, 1)

@@ -59,18 +59,29 @@ def find_run(path: str | Path) -> Place:
         raise DataError(f"{path}: there is no such folder; give the one that `accelzoo run` or `search.run` writes")
     own, kept = folder / FILE_NAME, folder / RECIPE_FILE
     recipe = kept if kept.is_file() else None
-    if recipe is not None and recipe_kind(recipe) == "width":
-        run = RunFolder(folder)
-        raise DataError(
-            f"{folder}: a width run, which has no candidates of a search; "
-            f"its results are in {run.table.name} and {run.picture.name}"
-        )
+    kind = None if recipe is None else recipe_kind(recipe)
+    if kind == "product" and own.is_file():  # a release: its trace is that of the search that found the network
+        return Place(folder=folder, trace=own, recipe=None)
+    if kind is not None:
+        _check_kind(folder, kind)
     if own.is_file():
         return Place(folder=folder, trace=own, recipe=recipe)
     trace = RunFolder(folder).search / FILE_NAME
     if recipe is None and not trace.is_file():
         raise DataError(f"{folder}: no run: there is neither {RECIPE_FILE} nor {FILE_NAME} nor search/{FILE_NAME}")
     return Place(folder=folder, trace=trace, recipe=recipe)
+
+
+def _check_kind(folder: Path, kind: str) -> None:
+    """Refuses runs that have not one search, and says where what they found is."""
+    run = RunFolder(folder)
+    if kind == "width":
+        said = "a width run, which has no candidates of a search; its results are in"
+        raise DataError(f"{folder}: {said} {run.table.name} and {run.picture.name}")
+    if kind == "product":
+        begun = sorted(f"{run.search.name}/{path.parent.name}" for path in run.search.glob(f"*/{FILE_NAME}"))
+        said = f"a product run, which has several searches: give the folder of one ({', '.join(begun) or 'none yet'})"
+        raise DataError(f"{folder}: {said}; its results are in {run.table.name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a recipe says: the intent of a run, read strictly from YAML. Two kinds: a funnel and its parts, and widths."""
+"""What a recipe says: the intent of a run, read strictly from YAML. Of the three kinds, the funnel is here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from accelzoo import config
 from accelzoo.errors import ConfigError, suggestion, unknown_name
 from accelzoo.recipes import recipe_path
+from accelzoo.recipes.product.schema import ProductRecipe
 from accelzoo.recipes.release_plan import ReleasePlan
 from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.search.halving import halving_rungs
@@ -161,8 +162,12 @@ class Recipe:
             raise ValueError(f"seeds (={list(self.seeds)}) must be different, not negative, and at least one")
 
 
-AnyRecipe = Recipe | WidthRecipe
-KINDS: Mapping[str, type[Recipe] | type[WidthRecipe]] = {"funnel": Recipe, "width": WidthRecipe}
+AnyRecipe = Recipe | WidthRecipe | ProductRecipe
+KINDS: Mapping[str, type[Recipe] | type[WidthRecipe] | type[ProductRecipe]] = {
+    "funnel": Recipe,
+    "width": WidthRecipe,
+    "product": ProductRecipe,
+}
 """Kind of recipe → what is read of its file."""
 
 

@@ -16,6 +16,7 @@ from accelzoo.recipes.schema import Scale
 from accelzoo.search import CandidateError
 from accelzoo.search.signals import check_fidelity
 from accelzoo.tasks.data import TrainingView
+from accelzoo.tasks.metrics import Metrics
 from accelzoo.train import TrainConfig, TrainError, TrainResult, fit
 
 SMALLEST_INPUT = 8
@@ -47,7 +48,7 @@ def validation_top1(result: TrainResult) -> float:
     Raises:
         AccelzooError: If the training was told not to evaluate.
     """
-    if result.validation is None:
+    if not isinstance(result.validation, Metrics):
         raise AccelzooError("a candidate's training needs `evaluate` (epoch or end): it is judged by its accuracy")
     return result.validation.top1
 

@@ -16,7 +16,7 @@ from tests.checkout import ROOT, modules
 
 # A module's floor is that of its longest prefix here. Adding a file to floor 2 means naming it once below.
 FLOORS = {
-    **dict.fromkeys(("accelzoo.recipes", "accelzoo.recipes.width", "accelzoo.__main__"), 4),
+    **dict.fromkeys(("accelzoo.recipes", "accelzoo.recipes.product", "accelzoo.recipes.width", "accelzoo.__main__"), 4),
     "accelzoo.search": 3,
     **dict.fromkeys(
         (
@@ -28,6 +28,7 @@ FLOORS = {
             "accelzoo.blocks",
             "accelzoo.build",
             "accelzoo.classifier",
+            "accelzoo.compile",
             "accelzoo.detection",
             "accelzoo.dilation",
             "accelzoo.export",
@@ -46,6 +47,7 @@ FLOORS = {
             "accelzoo.parameters",
             "accelzoo.pricing",
             "accelzoo.pretrained",
+            "accelzoo.quantization",
             "accelzoo.registry",
             "accelzoo.release",
             "accelzoo.release_config",

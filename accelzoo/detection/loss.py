@@ -13,7 +13,7 @@ from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 from accelzoo.arch import Arch
 from accelzoo.detection.boxes import anchor_boxes, box_strides, decode_deltas, decode_distances, flat
 from accelzoo.detection.geometry import detection_head, levels_of
-from accelzoo.detection.matching import BACKGROUND, IGNORED, match
+from accelzoo.detection.matching import BACKGROUND, IGNORED, ignore, match
 from accelzoo.heads._detection import DetectionHead
 from accelzoo.heads.fcos import FCOSHead
 
@@ -48,7 +48,8 @@ def detection_loss(
     Args:
         outputs: What the network returns.
         targets: Per image, `boxes` `(objects, 4)` as left, top, right, bottom in pixels, right of left and below top,
-            and `labels` `(objects,)` from 0 on.
+            and `labels` `(objects,)` from 0 on; where there are some, also `ignored` `(regions, 4)`: boxes within one
+            that have no object are not taught to be background.
         arch: The detector.
 
     Raises:
@@ -106,6 +107,8 @@ def _matched(
             raise ValueError(f"labels (={labels.tolist()}) must lie in 0 … {head.num_classes - 1}")
         known = target["boxes"].to(anchors)
         index = match(head, known, anchors, strides)
+        if "ignored" in target:
+            index = ignore(index, target["ignored"].to(anchors), anchors)
         found = index >= 0
         objects.append(index)
         classes.append(torch.full_like(index, BACKGROUND).masked_scatter(found, labels.to(index)[index[found]]))
@@ -125,7 +128,8 @@ def _hard_negatives(logits: torch.Tensor, matched: _Matched) -> torch.Tensor:
     """Cross-entropy of the boxes with an object and of the worst others; the background is class 0."""
     loss = F.cross_entropy(logits.transpose(1, 2), matched.classes + 1, reduction="none")
     positive = matched.positive
-    others = loss.detach().masked_fill(positive, -torch.inf)
+    background = matched.objects == BACKGROUND
+    others = loss.detach().masked_fill(~background, -torch.inf)
     place = others.argsort(dim=1, descending=True).argsort(dim=1)
-    hard = (place < NEGATIVES_PER_POSITIVE * positive.sum(dim=1, keepdim=True)) & ~positive
+    hard = (place < NEGATIVES_PER_POSITIVE * positive.sum(dim=1, keepdim=True)) & background
     return loss[positive | hard].sum()

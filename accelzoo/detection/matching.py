@@ -12,7 +12,10 @@ from accelzoo.heads.ssdlite import SSDLiteHead
 
 BACKGROUND = -1
 IGNORED = -2
-"""What a box is matched to that overlaps an object too much for background and too little for the object."""
+"""What a box is matched to that overlaps an object too much for background and too little for the object, or that lies
+in a region to ignore."""
+LEAST_INSIDE = 0.5
+"""Share of a box's area within a region to ignore from which on it is no example of the background."""
 CENTRE_RADIUS = 1.5
 """Strides between a cell and the middle of an object that it may predict (the authors' later rule)."""
 LARGEST_DISTANCE = 8.0
@@ -40,6 +43,28 @@ def match(
     matcher = SSDMatcher(0.5) if isinstance(head, SSDLiteHead) else Matcher(0.5, 0.4, allow_low_quality_matches=True)
     matched: torch.Tensor = matcher(box_iou(boxes, anchors))
     return matched
+
+
+def ignore(matched: torch.Tensor, regions: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
+    """Returns the matches with `IGNORED` for background that lies in a region to ignore.
+
+    The regions are COCO's crowds, VOC's difficult objects, and objects of which augmentation has left too little. A box
+    counts as within one from half of its area on; the measure is that of COCO's evaluation, where the intersection
+    with a crowd is divided by the area of the detection alone.
+
+    Args:
+        matched: What `match` returned, `(anchors,)`; boxes with an object keep it.
+        regions: `(regions, 4)`.
+        anchors: `(anchors, 4)`.
+    """
+    if not len(regions):
+        return matched
+    shared = (
+        torch.minimum(anchors[:, None, 2:], regions[None, :, 2:])
+        - torch.maximum(anchors[:, None, :2], regions[None, :, :2])
+    ).clamp(min=0)
+    inside = (shared.prod(-1) / box_area(anchors)[:, None]).amax(1) >= LEAST_INSIDE
+    return matched.masked_fill(inside & (matched == BACKGROUND), IGNORED)
 
 
 def _match_cells(boxes: torch.Tensor, anchors: torch.Tensor, strides: torch.Tensor) -> torch.Tensor:

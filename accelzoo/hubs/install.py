@@ -9,7 +9,7 @@ from accelzoo._checksums import SUMS_FILE, compare_folder, digest_of, list_fault
 from accelzoo._files import install_folder, read_regular, remove_any, staging_path, system_errors_as_release_errors
 from accelzoo.errors import ReleaseError
 from accelzoo.hubs.locations import cached_release
-from accelzoo.release import HASHED_FILES, check_target, verify_folder
+from accelzoo.release import HASHED_FILES, OPTIONAL_FILES, check_target, verify_folder
 
 
 def place_release(
@@ -69,7 +69,7 @@ def check_copy(folder: Path, digest: str, title: str) -> None:
     Raises:
         ReleaseError: Listing each damaged or missing file with the expected and the actual hash.
     """
-    _, faults = compare_folder(folder, HASHED_FILES, digest)
+    _, faults = compare_folder(folder, HASHED_FILES, digest, optional=OPTIONAL_FILES)
     if faults:
         raise ReleaseError(list_faults(title, faults))
 

@@ -19,7 +19,7 @@ from accelzoo.errors import ReleaseError, suggestion, unknown_name
 from accelzoo.hubs.install import check_copy, place_release
 from accelzoo.hubs.names import SHORTEST_PREFIX, check_expect, check_name, check_tags, digest_prefix, is_name
 from accelzoo.hubs.protocol import ConflictError
-from accelzoo.release import RELEASE_FILES, verify_folder
+from accelzoo.release import OPTIONAL_FILES, RELEASE_FILES, verify_folder
 
 _LOCK_TIMEOUT_S = 60.0
 
@@ -156,7 +156,7 @@ def _stored(shelf: Path, name: str, digest: str) -> str:
 
 def _copy_release(source: Path, target: Path, digest: str) -> None:
     try:
-        for filename in RELEASE_FILES:
+        for filename in (*RELEASE_FILES, *(name for name in OPTIONAL_FILES if (source / name).exists())):
             copy_synced(source / filename, target / filename)
     except OSError:
         verify_folder(source, expect=digest)  # says which file is missing or a link, with the expected hash

@@ -13,11 +13,12 @@ from torch import nn
 
 from accelzoo.tasks.data import TrainingView
 from accelzoo.training.config import NEUTRAL_FIELDS, TrainConfig
+from accelzoo.training.feed import DenseView
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
-def run_identity(model: nn.Module, view: TrainingView, config: TrainConfig, world: int) -> dict[str, Any]:
+def run_identity(model: nn.Module, view: TrainingView | DenseView, config: TrainConfig, world: int) -> dict[str, Any]:
     """Returns config, data digest, digests of the network's structure and of its initial weights, and process count."""
     settings = {name: value for name, value in asdict(config).items() if name not in NEUTRAL_FIELDS}
     return {

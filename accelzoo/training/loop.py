@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,11 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from accelzoo.tasks.classification import classification_loss, evaluate
-from accelzoo.tasks.data import Split, TrainingView
-from accelzoo.tasks.metrics import Metrics
+from accelzoo.tasks.data import TrainingView
 from accelzoo.training.average import WeightAverage
-from accelzoo.training.batches import Batches, derive_seed
+from accelzoo.training.batches import derive_seed
 from accelzoo.training.checkpoint import (
     Checkpoint,
     differences,
@@ -27,6 +24,7 @@ from accelzoo.training.checkpoint import (
 )
 from accelzoo.training.config import TrainConfig
 from accelzoo.training.errors import CheckpointError, TrainError
+from accelzoo.training.feed import DenseView, Score, make_feed
 from accelzoo.training.identity import run_environment, run_identity
 from accelzoo.training.objective import Objective
 from accelzoo.training.optimizer import load_state_tensors, make_optimizer, state_tensors
@@ -43,7 +41,7 @@ _GPU_CHECK_STEPS = 50  # reading a loss stalls a GPU; on a CPU it is free and do
 
 def fit(
     model: nn.Module,
-    view: TrainingView,
+    view: TrainingView | DenseView,
     config: TrainConfig,
     *,
     folder: Path | str | None = None,
@@ -59,13 +57,13 @@ def fit(
     torch build and number of threads.
 
     Args:
-        model: Maps float32 (batch, channels, height, width) to logits (batch, classes). It comes back on the device it
-            came on, in eval mode, with the trained weights, or their average if `config.ema_decay` is set.
-        view: Training and validation images (`data.search_view()`, or the whole data set: its test split is not used).
+        model: Maps float32 (batch, channels, height, width) to logits (batch, classes), or to what a dense head gives.
+            It comes back in eval mode with the trained weights, or their average if `config.ema_decay` is set.
+        view: `data.search_view()` (or the whole data set: its test split is not used); of detection and segmentation
+            `data.view(input_size, augment)`, whose augmentation counts instead of `config.augment`.
         config: How to train.
         folder: Where checkpoints go; None: none are written.
-        resume: What to do about a checkpoint in `folder`: `auto` takes it up if there is one, `never` starts afresh,
-            `required` fails without one.
+        resume: A checkpoint in `folder` is taken up if there is one (`auto`), thrown away (`never`) or `required`.
         progress: True for a bar, False for nothing, None for a bar on a terminal, or your own `Progress`.
         device: None: the one that Accelerate chooses (`accelerate launch` sets it for several processes).
         objective: What to minimise in the place of `classification_loss`; in one process.
@@ -118,7 +116,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        view: TrainingView,
+        view: TrainingView | DenseView,
         config: TrainConfig,
         processes: Processes,
         folder: Path | None,
@@ -128,19 +126,12 @@ class _Run:
         self.objective = objective
         self.model, self.config, self.processes = model, config, processes
         self.device, self.folder = processes.device, folder
-        self.validation = view.validation
-        train = _chosen_images(view.train, config)
-        try:
-            augment = config.augment.resolved(*train.input_size[1:], mirror=view.mirror)
-        except ValueError as error:
-            raise TrainError(f"augment: {error}") from error
         shard = (processes.rank, processes.world)
-        self.batches = Batches(train, augment, config.batch_size, config.seed, self.device, shard)
-        if self.batches.batch_size % processes.world:
-            size = self.batches.batch_size
+        self.feed = make_feed(model, view, config, self.device, shard)
+        if self.feed.batch_size % processes.world:
+            size = self.feed.batch_size
             raise TrainError(f"batch_size (={size}) must be divisible by the {processes.world} processes")
-        self.images, self.top_label = len(train), int(train.labels.max())
-        self.steps_per_epoch = self.batches.steps_per_epoch
+        self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = config.steps or max(1, round(config.epochs * self.steps_per_epoch))
         self.identity = run_identity(model, view, config, processes.world) if folder else {}
         if folder and objective is not None:
@@ -171,7 +162,7 @@ class _Run:
             due = self._checkpoint_due()
             if self.device.type == "cpu" or ends_epoch or due or in_epoch % _GPU_CHECK_STEPS == 0:
                 self._check_losses(in_epoch)
-            progress.step(self.step, loss.item() if self.device.type == "cpu" else None, self.batches.batch_size)
+            progress.step(self.step, loss.item() if self.device.type == "cpu" else None, self.feed.batch_size)
             if ends_epoch:
                 progress.epoch(self._finish_epoch(in_epoch))
             if due or self.step == self.total_steps:
@@ -185,11 +176,11 @@ class _Run:
         rate = learning_rate(self.step, self.total_steps, config.learning_rate, config.warmup_fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images, labels = self.batches.batch(self.step)
+        images, targets = self.feed.batch(self.step)
         if not config.channels_last:
             images = images.contiguous()
         with self.precision.autocast():
-            loss = self._loss(images, labels)
+            loss = self._loss(images, targets)
         self.optimizer.zero_grad(set_to_none=True)
         self.precision.backward(loss)
         if config.gradient_clip > 0:
@@ -203,13 +194,10 @@ class _Run:
             self.average.update(self.step)
         return loss.detach()
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, images: Tensor, targets: Any) -> Tensor:
         if self.objective is not None:
-            return self.objective(images, labels, self.step, self.total_steps)
-        logits = self.network(images)
-        if logits.shape[1] <= self.top_label:
-            raise TrainError(f"labels go up to {self.top_label}, the network has {logits.shape[1]} outputs")
-        return classification_loss(logits, labels, self.config.label_smoothing)
+            return self.objective(images, targets, self.step, self.total_steps)
+        return self.feed.loss(self.network(images), targets)
 
     def _check_losses(self, in_epoch: int) -> None:
         recent = self.losses[max(0, in_epoch - _GPU_CHECK_STEPS) : in_epoch]
@@ -229,7 +217,7 @@ class _Run:
     def _finish_epoch(self, in_epoch: int) -> EpochRecord:
         config = self.config
         rate = learning_rate(self.step - 1, self.total_steps, config.learning_rate, config.warmup_fraction)
-        speed = self.clock.images_per_s(self.batches.batch_size)
+        speed = self.clock.images_per_s(self.feed.batch_size)
         losses = self.losses[:in_epoch].clone()
         if self.processes.world > 1:
             torch.distributed.all_reduce(losses)
@@ -252,12 +240,12 @@ class _Run:
         self.clock.begin_epoch()
         return record
 
-    def _evaluate(self, last: bool) -> Metrics | None:
+    def _evaluate(self, last: bool) -> Score | None:
         wanted = self.config.evaluate == "epoch" or (self.config.evaluate == "end" and last)
-        if not wanted or not len(self.validation):
+        if not wanted:
             return None
         with nullcontext() if last or self.average is None else self.average.worn():
-            return evaluate(self.model, self.validation)
+            return self.feed.evaluate(self.model)
 
     def _checkpoint_due(self) -> bool:
         if self.folder is None:
@@ -331,17 +319,12 @@ class _Run:
         return TrainResult(
             history=tuple(self.history),
             steps=self.step,
-            images=self.images,
+            images=self.feed.images,
             validation=self.history[-1].validation,
             wall_s=self.clock.total_s(),
             resumed_at_step=self.resumed_at,
             notes=self.notes,
         )
-
-
-def _chosen_images(train: Split, config: TrainConfig) -> Split:
-    count = math.ceil(config.train_fraction * len(train))
-    return train.subset(min(count, config.max_train_images or count), seed=config.seed)
 
 
 def _below(prefix: str, tensors: Any) -> dict[str, Tensor]:

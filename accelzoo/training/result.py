@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from accelzoo.tasks.metrics import Metrics
+from accelzoo.tasks.score import DenseScore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class EpochRecord:
     step: int
     loss: float
     learning_rate: float
-    validation: Metrics | None = None
+    validation: Metrics | DenseScore | None = None
     images_per_s: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
@@ -43,7 +44,9 @@ class EpochRecord:
     def from_json(cls, values: dict[str, Any]) -> EpochRecord:
         """Reads what `to_json` returned."""
         validation = values["validation"]
-        return cls(**{**values, "validation": None if validation is None else Metrics(**validation)})
+        if validation is not None:
+            validation = DenseScore.from_json(validation) if "metric" in validation else Metrics(**validation)
+        return cls(**{**values, "validation": validation})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class TrainResult:
     history: tuple[EpochRecord, ...]
     steps: int
     images: int
-    validation: Metrics | None
+    validation: Metrics | DenseScore | None
     wall_s: float = field(compare=False)
     resumed_at_step: int | None = field(default=None, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from accelzoo.hwmodel.ir import Graph
 from accelzoo.hwmodel.measurement import Measurement, OpMeasurement, Provenance
 from accelzoo.hwmodel.oracles.protocol import MissingToolError, OracleError, UnsupportedByToolError, import_tool
-from accelzoo.hwmodel.oracles.tflite_graph import Model, to_tflite
+from accelzoo.hwmodel.oracles.tflite_graph import to_tflite
+from accelzoo.hwmodel.oracles.tflite_model import Model
 from accelzoo.hwmodel.oracles.tflite_writer import serialize
 
 VELA_VERSION = "5.2.0"
@@ -56,6 +57,22 @@ ON_CHIP = "Sram"
 SCRATCHPADS = ("shram", "lutram")  # inside the accelerator: their cycles are part of computing
 NEVER_FREE = ("conv2d", "depthwise_conv2d", "linear", "add", "mul", "pool")  # without a row, they are part of another
 CPU_OPERATOR = "Passthrough"
+
+
+class Memory(NamedTuple):
+    """What a compiled network needs of a memory: bytes used at once, and moved in one inference."""
+
+    peak_bytes: int
+    read_bytes: int
+    written_bytes: int
+
+
+class Compilation(NamedTuple):
+    """A compiled network: the flatbuffer that its driver runs, the compiler's estimate, and memories by Vela's name."""
+
+    tflite: bytes
+    measurement: Measurement
+    memories: dict[str, Memory]
 
 
 def create(target: str, *, seed: int = 0) -> EthosU:
@@ -114,7 +131,16 @@ class EthosU:
         )
 
     def measure(self, graph: Graph) -> Measurement:
-        """Compiles `graph` and returns the compiler's estimate.
+        """Compiles `graph` with random weights and returns the compiler's estimate.
+
+        Raises:
+            UnsupportedByToolError: If an operator would run on the host's CPU, which the report counts as 0 cycles.
+            OracleError: If the compiler fails.
+        """
+        return self.compile(graph, to_tflite(graph, "int8", self._seed)).measurement
+
+    def compile(self, graph: Graph, model: Model) -> Compilation:
+        """Compiles a translation of `graph`, such as one with trained weights.
 
         Raises:
             UnsupportedByToolError: If an operator would run on the host's CPU, which the report counts as 0 cycles.
@@ -122,7 +148,6 @@ class EthosU:
         """
         from ethosu import regor
 
-        model = to_tflite(graph, "int8", self._seed)
         system = self._system
         try:
             compiled = regor.compile(
@@ -133,15 +158,24 @@ class EthosU:
         report = compiled.perf_report
         rows = _perf_rows(compiled.opt_database)
         self._check_placement(graph, model, rows, report)
-        external = [memory for name, memory in report.memories.items() if name not in (ON_CHIP, *SCRATCHPADS)]
-        return Measurement(
+        memories = {
+            name: Memory(
+                int(memory.peakUsage),
+                int(sum(access.bytesRead for access in memory.accesses.values())),
+                int(sum(access.bytesWritten for access in memory.accesses.values())),
+            )
+            for name, memory in report.memories.items()
+            if name not in SCRATCHPADS
+        }
+        measurement = Measurement(
             graph=graph,
             latency_s=report.totalCycles / system.clock_hz,
             rows=_with_absorbed(graph, self._by_subgraph(model, rows)),
-            peak_activation_bytes=int(report.memories[ON_CHIP].peakUsage),
+            peak_activation_bytes=memories[ON_CHIP].peak_bytes,
             weight_bytes=int(report.encodedWeights),
-            dram_bytes=int(sum(a.bytesRead + a.bytesWritten for m in external for a in m.accesses.values())),
+            dram_bytes=sum(each.read_bytes + each.written_bytes for name, each in memories.items() if name != ON_CHIP),
         )
+        return Compilation(bytes(compiled.model), measurement, memories)
 
     def _check_placement(self, graph: Graph, model: Model, rows: list[_Row], report: Any) -> None:
         fallen_back = {index for row in rows if row.operator == CPU_OPERATOR for index in _covered(model, row)}

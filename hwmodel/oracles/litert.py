@@ -29,7 +29,7 @@ from accelzoo.hwmodel.ir import Graph, GraphBuilder
 from accelzoo.hwmodel.measurement import Measurement, Provenance
 from accelzoo.hwmodel.oracles.interleaved import PERCENTILE, Maker, Pass, Plan, Program, Watch
 from accelzoo.hwmodel.oracles.protocol import OracleError, UnsupportedByToolError, import_tool
-from accelzoo.hwmodel.oracles.tflite_graph import Precision
+from accelzoo.hwmodel.oracles.tflite_model import Precision
 from accelzoo.hwmodel.oracles.tflite_writer import write
 
 _MACHINE = platform.machine().lower()

@@ -6,103 +6,51 @@ sigmoid and a product, hard sigmoid an addition with ReLU6 and a product, as the
 
 from __future__ import annotations
 
-import copy
-import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accelzoo import draw
 from accelzoo.hwmodel.ir import INPUT, Graph, Op, Shape
 from accelzoo.hwmodel.oracles.protocol import UnsupportedByToolError
+from accelzoo.hwmodel.oracles.tflite_model import Model, Operator, Precision, Quantization, Tensor
+from accelzoo.hwmodel.oracles.tflite_values import (
+    NetworkValues,
+    RandomValues,
+    TrainedValues,
+    Values,
+    is_global,
+    space_to_depth_block,
+)
 
-Precision = Literal["int8", "float32"]
-
-WEIGHT_SIGMA = 32.0  # of int8 weights: an all-zero or a uniform tensor compresses unlike a trained one
-WEIGHT_POOL = 1 << 20
-ACTIVATION_SCALE = 0.05
-WEIGHT_SCALE = 0.002
-FLOAT_BIAS = 0.01
 FUSED = {"relu": 1, "relu6": 3}  # ActivationFunctionType of the schema
 FUSING_CODES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL")
 SAME, VALID = 0, 1
+LOWEST = -128
 
 
 class UnsupportedGraphError(UnsupportedByToolError):
     """A graph holds operators that cannot be written as TensorFlow Lite."""
 
 
-class Quantization(NamedTuple):
-    """Affine quantisation: real = scale · (stored − zero_point), one scale or one per output channel."""
-
-    scale: float
-    zero_point: int = 0
-    channels: int = 1
-    axis: int = 0
-
-
-class Tensor(NamedTuple):
-    """A tensor of the model; `data` is there for constants."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    quantization: Quantization | None = None
-    data: npt.NDArray[Any] | None = None
-
-
-class Operator(NamedTuple):
-    """A builtin operator: its code, its tensors by index, and the fields of its options table."""
-
-    code: str
-    inputs: tuple[int, ...]
-    output: int
-    options: tuple[str, dict[str, Any]] | None = None
-
-
-@dataclass
-class Model:
-    """A TensorFlow Lite model in the making.
-
-    Attributes:
-        tensors: Every tensor, the network's input first.
-        operators: Every operator in execution order.
-        output: Index of the network's output.
-        covers: Which operators of the graph, by index, an output tensor's name stands for.
-    """
-
-    precision: Precision
-    tensors: list[Tensor] = field(default_factory=list)
-    operators: list[Operator] = field(default_factory=list)
-    output: int = 0
-    covers: dict[str, tuple[int, ...]] = field(default_factory=dict)
-
-    def add(self, tensor: Tensor) -> int:
-        """Adds a tensor; returns its index."""
-        self.tensors.append(tensor)
-        return len(self.tensors) - 1
-
-    def is_concat(self, tensor: str) -> bool:
-        """Tells whether a concatenation makes the tensor called so."""
-        return any(op.code == "CONCATENATION" and self.tensors[op.output].name == tensor for op in self.operators)
-
-
-def to_tflite(graph: Graph, precision: Precision = "int8", seed: int = 0) -> Model:
-    """Translates a graph.
+def to_tflite(
+    graph: Graph, precision: Precision = "int8", seed: int = 0, values: NetworkValues | None = None
+) -> Model:
+    """Translates a graph; every tensor that nothing reads becomes an output.
 
     Args:
         graph: What to translate; its bit widths are ignored in favour of `precision`.
         precision: Of weights and activations.
         seed: For the values of the weights, normally distributed with σ = 32 (int8) or 0.06.
+        values: The weights of a trained network instead, and for int8 the ranges of its activations.
 
     Raises:
         UnsupportedGraphError: If an operator has no counterpart.
     """
-    translator = _Translator(graph, precision, seed)
+    source = RandomValues(precision, seed) if values is None else TrainedValues(graph, precision, values)
+    translator = _Translator(graph, precision, source, trained=values is not None)
     made = {INPUT: graph.input_shape} | {op.name: op.out_shape for op in graph.ops}
     faults = {f"{op.name} ({op.kind})": why for op in graph.ops if (why := _obstacle(op, made))}
     if faults:
@@ -118,31 +66,25 @@ def _obstacle(op: Op, made: Mapping[str, Shape]) -> str:
             return f"reads a part {shape} of {name} {made[name]}"
     if op.kind == "activation" and op.function not in {*FUSED, *_ACTIVATION_CODES, "silu", "hard_sigmoid"}:
         return f"there is no activation {op.function!r}"
-    windowed = op.kind in ("conv2d", "depthwise_conv2d") or (op.kind == "pool" and not _is_global(op))
+    windowed = op.kind in ("conv2d", "depthwise_conv2d") or (op.kind == "pool" and not is_global(op))
     if windowed and _padding(op) is None:
         return f"neither SAME nor VALID padding makes {op.out_shape} from {op.in_shape}"
     return ""
 
 
-@functools.lru_cache(maxsize=2)
-def _pool_of_draws(seed: int) -> tuple[npt.NDArray[np.float32], np.random.Generator]:
-    """Returns the pool, and the generator as it is after drawing it."""
-    rng = draw.generator(seed)
-    return rng.standard_normal(WEIGHT_POOL).astype(np.float32), rng
-
-
 class _Translator:
-    def __init__(self, graph: Graph, precision: Precision, seed: int) -> None:
+    def __init__(self, graph: Graph, precision: Precision, values: Values, trained: bool) -> None:
         self.graph = graph
         self.model = Model(precision)
+        self.values = values
+        self.trained = trained
         self.index: dict[str, int] = {}
         self.position = 0
-        # One pool of draws, read from random places: drawing every weight anew takes longer than compiling it.
-        self.pool, rng = _pool_of_draws(seed)
-        self.rng = copy.deepcopy(rng)
 
     def translate(self) -> Model:
-        self.index[INPUT] = self.model.add(self.activation("input", self.graph.input_shape))
+        self.index[INPUT] = self.model.add(
+            self.activation("input", self.graph.input_shape, self.values.quantization(INPUT))
+        )
         readers: dict[str, int] = {}
         for op in self.graph.ops:
             for name in op.inputs:
@@ -161,21 +103,23 @@ class _Translator:
                 self.fuse(maker, op)
             else:
                 _EMITTERS[op.kind](self, op)
-        self.model.output = self.index[self.graph.ops[-1].name]
+        # A detector has an output for every level: a compiler drops whatever leads to none.
+        self.model.outputs = tuple([self.index[op.name] for op in self.graph.ops if op.name not in readers])
         return self.model
 
     def fuse(self, maker: Operator, op: Op) -> None:
         assert maker.options is not None
         maker.options[1]["FusedActivationFunction"] = FUSED[op.function]
         self.index[op.name] = maker.output
-        name = self.model.tensors[maker.output].name
+        tensor = self.model.tensors[maker.output]
+        self.model.tensors[maker.output] = tensor._replace(quantization=self.values.quantization(op.name))
+        name = tensor.name
         self.model.covers[name] = (*self.model.covers[name], self.position)
 
-    def activation(self, name: str, shape: Shape, quantization: Quantization | None = None) -> Tensor:
+    def activation(self, name: str, shape: Shape, quantization: Quantization | None) -> Tensor:
         channels, height, width = shape
         quantized = self.model.precision == "int8"
-        values = (quantization or Quantization(ACTIVATION_SCALE)) if quantized else None
-        return Tensor(name, (1, height, width, channels), self.model.precision, values)
+        return Tensor(name, (1, height, width, channels), self.model.precision, quantization if quantized else None)
 
     def constant(self, name: str, data: npt.NDArray[Any], quantization: Quantization | None = None) -> int:
         return self.model.add(Tensor(name, data.shape, str(data.dtype), quantization, data))
@@ -185,23 +129,19 @@ class _Translator:
             return self.constant(name, np.array([value], np.float32))
         return self.constant(name, np.array([100], np.int8), Quantization(value / 100))
 
-    def weights(self, shape: tuple[int, ...], axis: int) -> int:
-        count = math.prod(shape)
-        start = draw.below(self.rng, WEIGHT_POOL)
-        values = np.take(self.pool, np.arange(start, start + count), mode="wrap").reshape(shape)
-        name = f"t{self.position}.weights"
-        if self.model.precision == "float32":
-            return self.constant(name, values * np.float32(WEIGHT_SIGMA * WEIGHT_SCALE))
-        stored = np.clip(np.rint(values * WEIGHT_SIGMA), -127, 127).astype(np.int8)
-        return self.constant(name, stored, Quantization(WEIGHT_SCALE, channels=shape[axis], axis=axis))
-
-    def bias(self, channels: int) -> int:
-        name = f"t{self.position}.bias"
-        if self.model.precision == "float32":
-            # Not zero: in a deep network of random weights the activations would shrink to denormals, which are slow.
-            return self.constant(name, np.full(channels, FLOAT_BIAS, np.float32))
-        scale = Quantization(ACTIVATION_SCALE * WEIGHT_SCALE, channels=channels)
-        return self.constant(name, np.zeros(channels, np.int32), scale)
+    def constants(self, op: Op, x: int, shape: tuple[int, ...], axis: int) -> tuple[int, int]:
+        """Adds weights of that shape, with output channels along `axis`, and the bias."""
+        found = self.values.constants(op, shape, axis, self.quantization_of(x))
+        weights = found.weights
+        block = self.block(op)
+        if block > 1:  # torch counts a square's pixels within each channel, TensorFlow channels within each pixel
+            *others, channels = weights.shape
+            by_pixel = weights.reshape(*others, channels // block**2, block**2)
+            weights = np.ascontiguousarray(by_pixel.swapaxes(-1, -2)).reshape(weights.shape)
+        return (
+            self.constant(f"t{self.position}.weights", weights, found.weight_quantization),
+            self.constant(f"t{self.position}.bias", found.bias, found.bias_quantization),
+        )
 
     def emit(
         self,
@@ -213,6 +153,7 @@ class _Translator:
         part: str = "",
     ) -> int:
         name = f"t{self.position}{part}"
+        quantization = quantization or self.values.quantization(self.graph.ops[self.position].name, part)
         output = self.model.add(self.activation(name, shape, quantization))
         self.model.operators.append(Operator(code, inputs, output, options))
         self.model.covers[name] = (self.position,)
@@ -226,11 +167,43 @@ class _Translator:
             channels, height, width = shape
             if self.model.tensors[tensor].shape != (1, height, width, channels):
                 part = f".view{number}"
-                to = self.constant(f"t{self.position}{part}.shape", np.array([1, height, width, channels], np.int32))
                 quantization = self.quantization_of(tensor)
-                tensor = self.emit("RESHAPE", (tensor, to), shape, ("ReshapeOptions", {}), quantization, part)
+                block = self.block(op)
+                if block > 1:
+                    options = ("SpaceToDepthOptions", {"BlockSize": block})
+                    tensor = self.emit("SPACE_TO_DEPTH", (tensor,), shape, options, quantization, part)
+                else:
+                    wanted = np.array([1, height, width, channels], np.int32)
+                    to = self.constant(f"t{self.position}{part}.shape", wanted)
+                    tensor = self.emit("RESHAPE", (tensor, to), shape, ("ReshapeOptions", {}), quantization, part)
             found.append(tensor)
         return tuple(found)
+
+    def block(self, op: Op) -> int:
+        """Side of the squares that a trained operator reads as channels; a random one's order does not matter."""
+        _, height, width, channels = self.model.tensors[self.index[op.inputs[0]]].shape
+        return space_to_depth_block(op, (channels, height, width)) if self.trained else 1
+
+    def padded(self, op: Op) -> tuple[int, dict[str, Any]]:
+        """The input of a windowed operator and its options; padding that is neither SAME nor VALID comes before it."""
+        (x,) = self.of(op)
+        code, wanted = _padding(op), self.values.padding(op)
+        needs = [_reach(op, axis) for axis in (0, 1)]
+        if wanted is None or wanted == tuple([max(need, 0) // 2 if code == SAME else 0 for need in needs]):
+            return x, _window(op, code)
+        pads = [(before, max(need - before, 0)) for before, need in zip(wanted, needs, strict=True)]
+        channels, height, width = op.in_shape
+        shape = channels, height + sum(pads[0]), width + sum(pads[1])
+        name, quantization = f"t{self.position}.pad", self.quantization_of(x)
+        inputs: tuple[int, ...] = (x, self.constant(f"{name}s", np.array([(0, 0), *pads, (0, 0)], np.int32)))
+        if op.function == "max" and (quantization is None or quantization.zero_point != LOWEST):
+            lowest = np.array([np.finfo(np.float32).min], np.float32)
+            value = lowest if quantization is None else np.array([LOWEST], np.int8)
+            inputs = *inputs, self.constant(f"{name}.value", value, quantization)
+            x = self.emit("PADV2", inputs, shape, ("PadV2Options", {}), quantization, ".pad")
+        else:
+            x = self.emit("PAD", inputs, shape, ("PadOptions", {}), quantization, ".pad")
+        return x, _window(op, VALID)
 
     def quantization_of(self, tensor: int) -> Quantization | None:
         return self.model.tensors[tensor].quantization
@@ -240,10 +213,6 @@ def _can_fuse(maker: Operator) -> bool:
     return (
         maker.code in FUSING_CODES and maker.options is not None and not maker.options[1].get("FusedActivationFunction")
     )
-
-
-def _is_global(op: Op) -> bool:
-    return op.function == "avg" and op.kernel_size == op.in_shape[1:] and op.out_shape[1:] == (1, 1)
 
 
 def _padding(op: Op) -> int | None:
@@ -260,28 +229,33 @@ def _padding(op: Op) -> int | None:
     return VALID if fits(lambda size, kernel: size - kernel + 1) else None
 
 
-def _window(op: Op) -> dict[str, Any]:
-    return {"Padding": _padding(op), "StrideW": op.stride[1], "StrideH": op.stride[0]}
+def _reach(op: Op, axis: int) -> int:
+    """How many rows or columns an operator reads beyond its input; negative if it leaves some out."""
+    taps = op.dilation[axis] * (op.kernel_size[axis] - 1) + 1
+    return (op.out_shape[axis + 1] - 1) * op.stride[axis] + taps - op.in_shape[axis + 1]
+
+
+def _window(op: Op, padding: int | None) -> dict[str, Any]:
+    return {"Padding": padding, "StrideW": op.stride[1], "StrideH": op.stride[0]}
 
 
 def _conv(to: _Translator, op: Op) -> None:
-    (x,) = to.of(op)
+    x, window = to.padded(op)
     channels, (height, width) = op.out_shape[0], op.kernel_size
     dilation = {"DilationWFactor": op.dilation[1], "DilationHFactor": op.dilation[0]}
     if op.kind == "depthwise_conv2d":
         code, kind = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
-        weights = to.weights((1, height, width, channels), axis=3)
+        constants = to.constants(op, x, (1, height, width, channels), axis=3)
         dilation["DepthMultiplier"] = 1
     else:
         code, kind = "CONV_2D", "Conv2DOptions"
-        weights = to.weights((channels, height, width, op.in_shape[0] // op.groups), axis=0)
-    inputs = (x, weights, to.bias(channels))
-    to.index[op.name] = to.emit(code, inputs, op.out_shape, (kind, {**_window(op), **dilation}))
+        constants = to.constants(op, x, (channels, height, width, op.in_shape[0] // op.groups), axis=0)
+    to.index[op.name] = to.emit(code, (x, *constants), op.out_shape, (kind, {**window, **dilation}))
 
 
 def _linear(to: _Translator, op: Op) -> None:
     (x,) = to.of(op)
-    inputs = (x, to.weights((op.out_shape[0], op.in_shape[0]), axis=0), to.bias(op.out_shape[0]))
+    inputs = (x, *to.constants(op, x, (op.out_shape[0], op.in_shape[0]), axis=0))
     options = ("FullyConnectedOptions", {"KeepNumDims": True})
     to.index[op.name] = to.emit("FULLY_CONNECTED", inputs, op.out_shape, options)
 
@@ -295,14 +269,15 @@ def _mul(to: _Translator, op: Op) -> None:
 
 
 def _pool(to: _Translator, op: Op) -> None:
-    (x,) = to.of(op)
-    if _is_global(op):
+    if is_global(op):
+        (x,) = to.of(op)
         axes = to.constant(f"t{to.position}.axes", np.array([1, 2], np.int32))
         to.index[op.name] = to.emit("MEAN", (x, axes), op.out_shape, ("ReducerOptions", {"KeepDims": True}))
         return
+    x, window = to.padded(op)
     code = "MAX_POOL_2D" if op.function == "max" else "AVERAGE_POOL_2D"
     size = {"FilterWidth": op.kernel_size[1], "FilterHeight": op.kernel_size[0]}
-    options = ("Pool2DOptions", {**_window(op), **size})
+    options = ("Pool2DOptions", {**window, **size})
     to.index[op.name] = to.emit(code, (x,), op.out_shape, options, to.quantization_of(x))
 
 
@@ -311,13 +286,15 @@ def _resize(to: _Translator, op: Op) -> None:
     size = to.constant(f"t{to.position}.size", np.array(op.out_shape[1:], np.int32))
     name = "ResizeBilinear" if op.function == "bilinear" else "ResizeNearestNeighbor"
     code = "RESIZE_BILINEAR" if op.function == "bilinear" else "RESIZE_NEAREST_NEIGHBOR"
-    options = (f"{name}Options", {"AlignCorners": False, "HalfPixelCenters": True})
+    # What torch calls nearest takes the pixel at the lower end; with factors of two it is the same.
+    centers = op.function == "bilinear" or not to.trained
+    options = (f"{name}Options", {"AlignCorners": False, "HalfPixelCenters": centers})
     to.index[op.name] = to.emit(code, (x, size), op.out_shape, options, to.quantization_of(x))
 
 
 def _concat(to: _Translator, op: Op) -> None:
     inputs = list(to.of(op))
-    quantization = to.quantization_of(inputs[0])
+    quantization = to.values.quantization(op.name) if to.trained else to.quantization_of(inputs[0])
     for number, (tensor, shape) in enumerate(zip(inputs, op.in_shapes, strict=True)):
         if to.quantization_of(tensor) != quantization:  # after a sigmoid, for one
             part = f".input{number}"

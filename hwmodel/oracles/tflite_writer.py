@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from accelzoo.hwmodel.ir import Graph
-from accelzoo.hwmodel.oracles.tflite_graph import Model, Operator, Precision, Quantization, Tensor, to_tflite
+from accelzoo.hwmodel.oracles.tflite_graph import to_tflite
+from accelzoo.hwmodel.oracles.tflite_model import Model, Operator, Precision, Quantization, Tensor
 
 SCHEMA_VERSION = 3
 # Of int8 operators; the others have version 2.
@@ -38,7 +39,7 @@ def serialize(model: Model) -> bytes:
     codes = list(dict.fromkeys(operator.code for operator in model.operators))
     operators = [_operator(builder, operator, codes.index(operator.code)) for operator in model.operators]
     operator_codes = [_operator_code(builder, code, model.precision) for code in codes]
-    lists = [_offsets(builder, tensors), _ints(builder, [0]), _ints(builder, [model.output])]
+    lists = [_offsets(builder, tensors), _ints(builder, [0]), _ints(builder, model.outputs)]
     lists.append(_offsets(builder, operators))
     name = builder.CreateString("main")
     tflite.SubGraphStart(builder)

@@ -11,6 +11,7 @@ VERBS = {
     "show": "Show one model, space, target, recipe or release",
     "cost": "Price a model on a target: latency, energy, memory",
     "export": "Write a model as ONNX or as a torch.export program",
+    "compile": "Compile a trained model in int8 for an accelerator",
     "measure": "Measure random operators, blocks or networks with an oracle",
     "fit": "Make a target from measurements of operators, blocks and networks",
     "calibrate": "Make a target from timings of whole networks",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from accelzoo import config
 from accelzoo.arch import Arch
-from accelzoo.recipes.width.job_context import JobContext, evaluation_device, read_weights, save_weights
+from accelzoo.recipes.job_records import read_weights, save_weights
+from accelzoo.recipes.width.job_context import JobContext, evaluation_device
 from accelzoo.search.space import Genome
 from accelzoo.search.width import Narrowing, WidthCosts, WidthSpace
 from accelzoo.tasks.metrics import Metrics
@@ -21,30 +22,6 @@ if TYPE_CHECKING:
     from accelzoo.search.width.slimmable import SlimmableNet, WidthSampler
 
 _NAME_DIGITS = 12
-
-
-class Job(Protocol):
-    """Something that takes minutes; its result is JSON."""
-
-    @property
-    def name(self) -> str:
-        """What its files are called."""
-
-    def digest(self, context: JobContext) -> str:
-        """`sha256:…` of all that decides its result.
-
-        Raises:
-            AccelzooError: If it needs the result of a job that is not finished.
-        """
-
-    def run(self, context: JobContext, progress: bool | None) -> dict[str, Any]:
-        """Does it, from where an earlier attempt was interrupted; `progress` as for `accelzoo.train.fit`."""
-
-    def checkpoints(self, context: JobContext) -> Path | None:
-        """The folder that is of no use once the job is finished."""
-
-    def describe(self, result: Mapping[str, Any]) -> str:
-        """Says in a few words what was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from accelzoo.errors import BudgetError, ConfigError, suggestion
 from accelzoo.hwmodel import Target, estimate, load_target
 from accelzoo.recipes.bank import DataBank
 from accelzoo.recipes.folder import RunFolder, write_text
+from accelzoo.recipes.job_pool import Job, run_jobs
 from accelzoo.recipes.lock import make_lock, same_but_for_times
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.output import say
@@ -35,8 +36,7 @@ from accelzoo.recipes.width.choosing import (
     slimmable_jobs,
 )
 from accelzoo.recipes.width.job_context import JobContext
-from accelzoo.recipes.width.job_pool import run_jobs
-from accelzoo.recipes.width.jobs import FinalJob, Job, load_final, metrics_of
+from accelzoo.recipes.width.jobs import FinalJob, load_final, metrics_of
 from accelzoo.recipes.width.latency import LATENCY, PEAK, DeviceLatency, oracle_of
 from accelzoo.recipes.width.plot import draw_widths
 from accelzoo.recipes.width.report import WidthComparison
@@ -177,7 +177,7 @@ class _Run:
             say(f"latency table of {report.entries:,} entries from {report.timings} networks: "
                       f"{report.nrmse:.2%} off on networks left out")  # fmt: skip
 
-    def _do(self, part: str, jobs: Sequence[Job], context: JobContext, trace: SettledLog) -> None:
+    def _do(self, part: str, jobs: Sequence[Job[JobContext]], context: JobContext, trace: SettledLog) -> None:
         """Does jobs, and settles what came of them."""
         started = time.perf_counter()
         found = run_jobs(jobs, context, self.workers, say, self.progress)

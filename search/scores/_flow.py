@@ -36,9 +36,8 @@ def flow_of(ops: Sequence[Op], variance: float = 1.0) -> Flow:
     variances = {INPUT: variance}
     for op in ops:
         variances[op.name] = _variance(op, variances)
-    read = {name for op in ops for name in op.inputs}
-    ends = [op.name for op in ops if op.name not in read]
-    shares = dict.fromkeys(variances, 0.0) | dict.fromkeys(ends, 1 / max(1, len(ends)))
+    outputs = outputs_of(ops)
+    shares = dict.fromkeys(variances, 0.0) | {op.name: 1 / len(outputs) for op in outputs}
     for op in reversed(ops):
         parts = _parts(op, variances)
         unit = shares[op.name] / sum(parts)
@@ -73,12 +72,23 @@ def activated(ops: Sequence[Op]) -> list[tuple[Op, Op]]:
     return [(weighted[op.inputs[0]], op) for op in ops if op.kind == "activation" and op.inputs[0] in weighted]
 
 
-def main_path(ops: Sequence[Op]) -> list[Op]:
-    """Lists the operators from the last one back along first inputs: no gates, no shortcuts; the last one first."""
+def outputs_of(ops: Sequence[Op]) -> list[Op]:
+    """Lists the operators that no other reads: one of a classifier, those of every level of a detector."""
+    read = {name for op in ops for name in op.inputs}
+    return [op for op in ops if op.name not in read]
+
+
+def main_paths(ops: Sequence[Op]) -> list[list[Op]]:
+    """Lists, for each output, the operators from it back along first inputs: no gates, no shortcuts; the last first.
+
+    In a pyramid the first input of a sum is the map of the level's own size.
+    """
     by_name = {op.name: op for op in ops}
-    path = []
-    op = ops[-1] if ops else None
-    while op is not None:
-        path.append(op)
-        op = by_name.get(op.inputs[0])
-    return path
+    paths = []
+    for output in outputs_of(ops):
+        path, op = list[Op](), by_name.get(output.name)
+        while op is not None:
+            path.append(op)
+            op = by_name.get(op.inputs[0])
+        paths.append(path)
+    return paths

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from accelzoo.arch import Arch
 from accelzoo.errors import ShapeError
+from accelzoo.search.scores._loss import checked_targets, drawn_targets, loss_of
 from accelzoo.search.scores._score import images_of
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from accelzoo.search.scores._loss import Targets
 
 DRAWN_IMAGES = 16
 
@@ -25,7 +28,7 @@ class Prepared:
 
     module: nn.Module
     images: torch.Tensor
-    labels: torch.Tensor | None
+    targets: Targets | None
     generator: torch.Generator
 
     def normal(self, *shape: int) -> torch.Tensor:
@@ -43,39 +46,29 @@ class Prepared:
         return list({id(weight): weight for weight in found}.values())
 
     def gradients(self, part: slice = slice(None)) -> list[torch.Tensor]:
-        """Gradients of the cross-entropy on part of the batch by `weights()`, zero where a weight takes no part."""
+        """Gradients of the loss on part of the batch by `weights()`, zero where a weight takes no part; see `_loss`."""
         import torch
-        import torch.nn.functional as F
 
-        logits = logits_of(self.module(self.images[part]))
-        labels = self._labels(logits.shape[1])[part]
-        loss = F.cross_entropy(logits, labels)
+        outputs = self.module(self.images[part])
+        loss = loss_of(outputs, self._targets(outputs)[part], self.arch)
         weights = self.weights()
         found = torch.autograd.grad(loss, weights, allow_unused=True)
         return [torch.zeros_like(weight) if one is None else one for weight, one in zip(weights, found, strict=True)]
 
-    def _labels(self, classes: int) -> torch.Tensor:
-        if self.labels is not None:
-            return self.labels
+    @property
+    def arch(self) -> Arch | None:
+        """The network's architecture, if it was built from one."""
+        arch = getattr(self.module, "arch", None)
+        return arch if isinstance(arch, Arch) else None
+
+    def _targets(self, outputs: Any) -> Targets:
+        if self.targets is not None:
+            return self.targets
         import torch
 
-        # A generator of its own, so that two halves of a batch see the labels of one draw.
+        # A generator of its own, so that two halves of a batch see the targets of one draw.
         generator = torch.Generator().manual_seed(self.generator.initial_seed())
-        return torch.randint(classes, (len(self.images),), generator=generator).to(self.images.device)
-
-
-def logits_of(output: Any) -> torch.Tensor:
-    """Returns a classifier's output.
-
-    Raises:
-        ShapeError: If it is something else.
-    """
-    import torch
-
-    if not isinstance(output, torch.Tensor) or output.ndim != 2:
-        given = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise ShapeError(f"this score needs a classifier, whose output is (batch, classes), got {given}")
-    return output
+        return drawn_targets(outputs, self.arch, len(self.images), generator)
 
 
 @contextmanager
@@ -108,9 +101,7 @@ def _prepared(network: Any, images: torch.Tensor | None, batch: Any, generator: 
         raise ShapeError(f"scoring a {type(network).__name__} needs a batch of images")
     else:
         module = copy.deepcopy(network)
-    labels = batch[1] if isinstance(batch, tuple | list) and len(batch) > 1 else None
-    if labels is not None and tuple(labels.shape) != (len(images),):
-        raise ShapeError(f"labels of shape {tuple(labels.shape)} must have shape ({len(images)},): one for each image")
+    targets = checked_targets(batch[1] if isinstance(batch, tuple | list) and len(batch) > 1 else None, images)
     module.train().requires_grad_(True)
     module.zero_grad(set_to_none=True)
-    return Prepared(module=module, images=images.detach(), labels=labels, generator=generator)
+    return Prepared(module=module, images=images.detach(), targets=targets, generator=generator)

@@ -56,9 +56,11 @@ class Score(Protocol):
 
         Args:
             network: An `Arch`, or a `torch.nn.Module`, which is left as it was: weights, buffers, gradients, modes.
-            batch: Images `(batch, channels, height, width)`, or a pair of images and class numbers `(batch,)`. What
-                is missing and needed is drawn: 16 images of unit normal noise at an `Arch`'s input size, uniform
-                labels. A module always needs images, of which scores without data only take the shape.
+            batch: Images `(batch, channels, height, width)`, or a pair of images and targets: class numbers
+                `(batch,)`; of a segmenter masks `(batch, height, width)`, 255 for no class; of a detector, per image
+                `boxes` `(n, 4)` in pixels and `labels` `(n,)`. What is missing and needed is drawn: 16 images of unit
+                normal noise at an `Arch`'s input size, uniform classes, boxes of all sizes. A module always needs
+                images, of which scores without data only take the shape.
             seed: Draws an `Arch`'s weights and whatever else is drawn.
 
         Raises:

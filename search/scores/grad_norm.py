@@ -17,4 +17,7 @@ def _of_network(ready: Prepared) -> float:
 grad_norm = NetworkScore(
     name="grad_norm", of_network=_of_network, cost=CostClass(1e-1, network=True, images=True, labels=True)
 )
-"""`Σ_l ‖∂L/∂W_l‖₂` of the cross-entropy, over convolutions and linear layers (Abdelfattah et al. 2021, §3.2)."""
+"""`Σ_l ‖∂L/∂W_l‖₂` of the task's loss (`_loss`), over convolutions and linear layers.
+
+Source: Abdelfattah et al. 2021, §3.2, with the cross-entropy of a classifier.
+"""

@@ -16,7 +16,7 @@ def _of_network(ready: Prepared) -> float:
 
 
 snip = NetworkScore(name="snip", of_network=_of_network, cost=CostClass(1e-1, network=True, images=True, labels=True))
-"""`Σ |W ⊙ ∂L/∂W|` of the cross-entropy, over convolutions and linear layers.
+"""`Σ |W ⊙ ∂L/∂W|` of the task's loss (`_loss`), over convolutions and linear layers.
 
 Source: Lee et al. 2019, §4.1; summed over a network as a score by Abdelfattah et al. 2021, §3.2.
 """

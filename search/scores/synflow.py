@@ -26,12 +26,16 @@ def _of_network(ready: Prepared) -> float:
                 _make_identity(child)
     ones = torch.ones_like(ready.images[:1], dtype=torch.float64)
     output = module(ones)
-    strength = torch.stack([one.sum() for one in output]).sum() if isinstance(output, tuple | list) else output.sum()
+    levels = output if isinstance(output, tuple | list) else [output]
     weights = ready.weights()
-    gradients = torch.autograd.grad(strength, weights, allow_unused=True)
-    pairs = zip(weights, gradients, strict=True)
-    total = sum((weight.detach() * one).abs().sum().item() for weight, one in pairs if one is not None)
-    return math.log(total) if total > 0 else -math.inf
+    logarithms = []
+    for level in levels:
+        strength = torch.stack([one.sum() for one in (level if isinstance(level, tuple | list) else [level])]).sum()
+        gradients = torch.autograd.grad(strength, weights, allow_unused=True, retain_graph=True)
+        pairs = zip(weights, gradients, strict=True)
+        total = sum((weight.detach() * one).abs().sum().item() for weight, one in pairs if one is not None)
+        logarithms.append(math.log(total) if total > 0 else -math.inf)
+    return math.fsum(logarithms) / len(logarithms)
 
 
 def _make_identity(norm: nn.modules.batchnorm._BatchNorm) -> None:
@@ -49,7 +53,8 @@ synflow = NetworkScore(name="synflow", of_network=_of_network, cost=CostClass(1e
 
 Over convolutions and linear layers; batch normalisation is left out (it would divide the strength away again). The
 logarithm keeps ranks and the range of floats. Of a chain of linear layers the sum is the number of layers times
-`1ᵀ |W_L| … |W_1| 1`.
+`1ᵀ |W_L| … |W_1| 1`. Of a detector it is the mean over the levels, each with an R of its own: in one sum the level
+behind the most layers would be all that counts.
 
 Source: Tanaka et al. 2020 (the objective R of SynFlow); as a score Abdelfattah et al. 2021, §3.2.
 """

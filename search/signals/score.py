@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ class ScoreSignal:
 
     Attributes:
         name: One of `accelzoo.search.scores.score_names()`.
-        batch: For scores of freshly drawn networks: images, images and labels, or a callable architecture → either, as
-            where a space has several input sizes. None: unit normal noise at the architecture's input size.
+        batch: For scores of freshly drawn networks: images, images and targets (see `Score`), or a callable
+            architecture → either, as where a space has several input sizes. None: unit normal noise at the
+            architecture's input size.
         seed: Draws weights and noise.
 
     Raises:
@@ -65,4 +66,13 @@ def _batch_digest(batch: Any) -> Any:
     if batch is None or callable(batch):
         return identity(batch)
     parts = batch if isinstance(batch, tuple | list) else (batch,)
-    return [[str(part.dtype), list(part.shape), hashlib.sha256(part.numpy().tobytes()).hexdigest()] for part in parts]
+    return [_part_digest(part) for part in parts]
+
+
+def _part_digest(part: Any) -> Any:
+    """Names a tensor, or the targets of a detector: a mapping of tensors for each image."""
+    if isinstance(part, Mapping):
+        return {name: _part_digest(value) for name, value in part.items()}
+    if isinstance(part, tuple | list):
+        return [_part_digest(value) for value in part]
+    return [str(part.dtype), list(part.shape), hashlib.sha256(part.numpy().tobytes()).hexdigest()]

@@ -1,4 +1,4 @@
-"""A width recipe and the commands: listed, shown, run, and refused where there is no search to look at."""
+"""Recipes of kind width and product and the commands: listed, shown, run, and refused where there is no one search."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from accelzoo.errors import ConfigError
 from accelzoo.recipes.folder import RunFolder
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.pipeline import run_recipe
+from accelzoo.recipes.run_view import find_run
 from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.search.workers import Serial
 from tests.recipes.calls import Capture, failure, run, run_json
+from tests.recipes.product.tiny_product import product_recipe, write_product
 from tests.recipes.width_recipe import PROFILES, TEXT, write_width_run
 
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -106,3 +108,22 @@ def test_so_has_its_release(capsys: Capture) -> None:
     run = write_width_run(Path("narrow"))
     (run.path / "trace.jsonl").write_bytes(b"")
     assert "a width run" in failure(capsys, "front", "narrow")
+
+
+def test_a_product_run_has_several_searches(tmp_path: Path, capsys: Capture) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.begin(product_recipe(tmp_path), resume=False, force=False)
+    said = "a product run, which has several searches: give the folder of one"
+    assert f"{said} (none yet); its results are in table.md" in failure(capsys, "watch", str(run.path))
+    (run.search / "widths").mkdir(parents=True)
+    (run.search / "widths" / "trace.jsonl").write_bytes(b"")
+    assert f"{said} (search/widths)" in failure(capsys, "front", str(run.path))
+    assert find_run(run.search / "widths").recipe is None
+
+
+def test_a_product_recipe_is_listed_and_shown(tmp_path: Path, shipped: Path, capsys: Capture) -> None:
+    (shipped / "tiny.yaml").write_text(write_product(tmp_path).read_text("utf-8"), encoding="utf-8")
+    (entry,) = run_json(capsys, "ls", "recipes", "tiny")["recipes"]
+    assert (entry["name"], entry["target"]) == ("tiny", "ethos-u55-128")
+    assert run_json(capsys, "show", "tiny")["recipe"]["kind"] == "product"
+    assert "a recipe of kind product has no space" in failure(capsys, "curate", "tiny")

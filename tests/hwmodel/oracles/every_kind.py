@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accelzoo.hwmodel import Graph, GraphBuilder, Op
 from accelzoo.hwmodel.ir import INPUT
-from accelzoo.hwmodel.oracles.tflite_graph import Model
+from accelzoo.hwmodel.oracles.tflite_model import Model
 
 ACTIVATIONS = ("relu", "relu6", "silu", "gelu", "sigmoid", "hard_swish", "hard_sigmoid", "tanh")
 

@@ -11,7 +11,8 @@ import pytest
 
 from accelzoo import draw
 from accelzoo.hwmodel import Graph, GraphBuilder, Op
-from accelzoo.hwmodel.oracles.tflite_graph import Model, Precision, UnsupportedGraphError, to_tflite
+from accelzoo.hwmodel.oracles.tflite_graph import UnsupportedGraphError, to_tflite
+from accelzoo.hwmodel.oracles.tflite_model import Model, Precision
 from accelzoo.hwmodel.oracles.tflite_writer import serialize, write
 from tests.hwmodel.oracles.every_kind import ACTIVATIONS, every_kind, run_in_torch
 

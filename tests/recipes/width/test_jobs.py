@@ -18,10 +18,10 @@ from rich.console import Console
 
 from accelzoo.errors import AccelzooError, DataError, TraceError
 from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.job_pool import Job, run_jobs
 from accelzoo.recipes.width import score_jobs
 from accelzoo.recipes.width.job_context import JobContext
-from accelzoo.recipes.width.job_pool import run_jobs
-from accelzoo.recipes.width.jobs import FinalJob, Job, SlimmableJob, load_final, load_slimmable, metrics_of
+from accelzoo.recipes.width.jobs import FinalJob, SlimmableJob, load_final, load_slimmable, metrics_of
 from accelzoo.recipes.width.schema import GreedyPlan, SlimmableTraining, WidthRecipe, WidthReleasePlan
 from accelzoo.recipes.width.score_cache import ScoreCache
 from accelzoo.recipes.width.score_jobs import PruneJob, ScoreJob
@@ -72,7 +72,7 @@ def context(folder: Path, **changes: Any) -> JobContext:
     return JobContext(recipe=replace(recipe, **changes), space=space(), bank=DataBank("digits", 1), folder=folder)
 
 
-def trainings() -> list[Job]:
+def trainings() -> list[Job[JobContext]]:
     base = space().base
     return [SlimmableJob(seed=1), narrowed(), FinalJob.of(space(), base, 3), FinalJob.of(space(), base, 3)]
 
@@ -81,7 +81,7 @@ def narrowed() -> SlimmableJob:
     return SlimmableJob(seed=0, share=0.9, budgets=budgets(), costs=costs())
 
 
-def scorings() -> list[Job]:
+def scorings() -> list[Job[JobContext]]:
     genomes = [space().base, (0,) * len(space().sizes)]
     prune = PruneJob(seed=1, rule="netadapt", costs=costs(), budgets=budgets())
     return [ScoreJob(name="scores", slimmable="uniform-seed1", genomes=genomes), prune]

@@ -16,9 +16,9 @@ import pytest
 from accelzoo import get_arch
 from accelzoo.errors import AccelzooError, TraceError
 from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.job_pool import run_jobs
 from accelzoo.recipes.width import score_jobs
 from accelzoo.recipes.width.job_context import JobContext
-from accelzoo.recipes.width.job_pool import run_jobs
 from accelzoo.recipes.width.jobs import SlimmableJob, load_slimmable
 from accelzoo.recipes.width.refine_job import RefineJob, refined_name
 from accelzoo.recipes.width.schema import RefinePlan

@@ -203,9 +203,9 @@ def test_bad_batches_are_refused(score: str, batch: Any, message: str) -> None:
         scores.get_score(score)(linear(normal(4, 12)), batch)
 
 
-def test_scores_that_need_a_classifier_say_so() -> None:
-    with pytest.raises(ShapeError, match=r"needs a classifier.*got \(2, 4, 2, 2\)"):
-        scores.grad_norm(nn.Conv2d(3, 4, 1), normal(2, 3, 2, 2))
+def test_scores_that_need_a_task_that_they_know_say_so() -> None:
+    with pytest.raises(ShapeError, match=r"needs a classifier.*got \(2, 4, 4\)"):
+        scores.grad_norm(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(2)), normal(2, 3, 2, 2))
 
 
 def test_a_score_is_a_signal_and_its_failures_are_recorded() -> None:

@@ -6,11 +6,11 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from accelzoo.errors import AccelzooError, DataError
-from accelzoo.recipes.width.job_context import JobContext
-from accelzoo.recipes.width.jobs import Job
+from accelzoo.recipes.job_records import JobRecords
 from accelzoo.search.evaluator import CandidateError
 from accelzoo.search.space import Genome
 from accelzoo.search.workers import Workers
@@ -19,9 +19,37 @@ _FILE_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REFUSED = f"{CandidateError.__name__}: "
 
 
+Context = TypeVar("Context", bound=JobRecords)
+_Given = TypeVar("_Given", bound=JobRecords, contravariant=True)
+
+
+class Job(Protocol[_Given]):
+    """Something that takes minutes; its result is JSON, with its seconds as `wall_s`."""
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+
+    def digest(self, context: _Given) -> str:
+        """`sha256:…` of all that decides its result.
+
+        Raises:
+            AccelzooError: If it needs the result of a job that is not finished.
+        """
+
+    def run(self, context: _Given, progress: bool | None) -> dict[str, Any]:
+        """Does it, from where an earlier attempt was interrupted; `progress` as for `accelzoo.train.fit`."""
+
+    def checkpoints(self, context: _Given) -> Path | None:
+        """The folder that is of no use once the job is finished."""
+
+    def describe(self, result: Mapping[str, Any]) -> str:
+        """Says in a few words what was done."""
+
+
 def run_jobs(
-    jobs: Sequence[Job],
-    context: JobContext,
+    jobs: Sequence[Job[Context]],
+    context: Context,
     workers: Workers,
     say: Callable[[str], None],
     progress: bool | None = None,
@@ -70,16 +98,16 @@ def run_jobs(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Jobs:
+class _Jobs(Generic[Context]):
     """Jobs as a space of one position: which; what workers decode."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Job[Context], ...]
 
     @property
     def sizes(self) -> tuple[int, ...]:
         return (len(self.jobs),)
 
-    def decode(self, genome: Genome) -> Job:
+    def decode(self, genome: Genome) -> Job[Context]:
         return self.jobs[genome[0]]
 
     def canonical(self, genome: Genome) -> Genome:
@@ -90,14 +118,14 @@ class _Jobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+class _Work(Generic[Context]):
     """Does a job where it is called, and leaves the result in the run's folder; returns its seconds."""
 
-    context: JobContext
+    context: Context
     digests: Mapping[str, str]
     progress: bool | None
 
-    def __call__(self, job: Job) -> float:
+    def __call__(self, job: Job[Context]) -> float:
         context, digest = self.context, self.digests[job.name]
         try:
             result = _finished(context, job.name, digest)  # a worker that was lost may have got as far as that
@@ -115,7 +143,7 @@ class _Work:
         return float(result["wall_s"])
 
 
-def _digests(jobs: Sequence[Job], context: JobContext) -> dict[str, str]:
+def _digests(jobs: Sequence[Job[Context]], context: Context) -> dict[str, str]:
     """Returns what decides the result of each job.
 
     Raises:
@@ -131,7 +159,7 @@ def _digests(jobs: Sequence[Job], context: JobContext) -> dict[str, str]:
     return found
 
 
-def _finished(context: JobContext, name: str, digest: str) -> dict[str, Any] | None:
+def _finished(context: JobRecords, name: str, digest: str) -> dict[str, Any] | None:
     """Returns the result that the folder holds, None if there is none; that of another job is refused."""
     recorded = context.recorded(name)
     if recorded is None:

@@ -1,0 +1,282 @@
+"""A product recipe's data, by task: what is trained on, how networks are scored, what they are calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from accelzoo import config
+from accelzoo.arch import Arch
+from accelzoo.draw import generator, sample
+from accelzoo.errors import ConfigError, DataError
+from accelzoo.recipes.product.schema import DetectionPlan, ProductRecipe, SegmentationPlan
+from accelzoo.tasks.data import Normalization
+from accelzoo.tasks.detection.data import DetectionData, DetectionSplit
+from accelzoo.tasks.score import DenseScore
+from accelzoo.tasks.segmentation.data import SegmentationData, SegmentationSplit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from accelzoo.tasks.detection.view import DetectionView
+    from accelzoo.tasks.segmentation.view import SegmentationView
+    from accelzoo.training.feed import DenseView
+
+_CALIBRATION_STREAM = 0xCA11B
+Split = TypeVar("Split")
+
+Network = Callable[["Tensor"], Any]
+"""A built network, or a stand-in that gives the same outputs (a quantised one)."""
+
+
+class ProductData(Protocol):
+    """The data of a run. It travels to worker processes by name; each process reads them once, when they are needed."""
+
+    @property
+    def loaded(self) -> DetectionData | SegmentationData:
+        """The data as they were read."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results should know of the data."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns plain values for a lock file."""
+
+    def digest(self) -> str:
+        """Returns `sha256:…` over train and validation and the changes to training images."""
+
+    def normalization(self, arch: Arch) -> Normalization:
+        """Returns the statistics of the train split that a network is fed with."""
+
+    def view(self, arch: Arch) -> DenseView:
+        """Returns what a network is trained from: train and validation at its input size, no test split."""
+
+    def validation_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Scores a network on the split that choices are made on."""
+
+    def test_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Scores a network on the split that figures are reported of."""
+
+    def calibration(self, arch: Arch, count: int) -> Tensor:
+        """Returns training images as a network sees them, always the same ones.
+
+        Returns:
+            float32, normalised, (images, 3, height, width); fewer than `count` where there are no more.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorData:
+    """Labelled boxes for a detector; see `ProductData`.
+
+    Args:
+        source: As for `load_detection`.
+        plan: Which classes, and how training images are changed.
+    """
+
+    source: str
+    plan: DetectionPlan
+
+    @property
+    def loaded(self) -> DetectionData:
+        """The data, read once by a process.
+
+        Raises:
+            DataError: If there is no test split.
+        """
+        return _detection(self.source, self.plan.classes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label."""
+        return self.loaded.class_names
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results should know of the data."""
+        return self.loaded.notes
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns plain values for a lock file."""
+        return self.loaded.manifest()
+
+    def digest(self) -> str:
+        """Returns `sha256:…` over train and validation and the changes to training images."""
+        return _digest(self.loaded.digest(), self.plan)
+
+    def normalization(self, arch: Arch) -> Normalization:
+        """Returns the statistics of the train split."""
+        return self.view(arch).normalization
+
+    def view(self, arch: Arch) -> DetectionView:
+        """Returns train and validation at the network's input size; the same value each time."""
+        return _detection_view(self.source, self.plan, arch.input_size)
+
+    def validation_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Returns AP50 on the validation split."""
+        return self._score(network, arch, self.loaded.validation)
+
+    def test_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Returns AP50 on the test split."""
+        return self._score(network, arch, _required(self.loaded.test, self.source))
+
+    def calibration(self, arch: Arch, count: int) -> Tensor:
+        """Returns letterboxed training images; see `ProductData.calibration`."""
+        from accelzoo.tasks.detection.letterbox import Letterbox
+        from accelzoo.tasks.detection.pictures import decode
+
+        normalization = self.normalization(arch)
+        red, green, blue = [round(255 * mean) for mean in normalization.mean]
+        canvases = []
+        train = self.loaded.train
+        for index in _chosen(len(train), count):
+            pixels = decode(train.images[index])
+            place = Letterbox.of(pixels.shape[1], pixels.shape[0], arch.input_size)
+            canvases.append(place.render(pixels, (red, green, blue)))
+        return _batch(canvases, normalization)
+
+    def _score(self, network: Network, arch: Arch, split: DetectionSplit) -> DenseScore:
+        from accelzoo.tasks.detection.evaluate import evaluate_detection
+
+        return evaluate_detection(network, split, arch.input_size, self.normalization(arch), arch=arch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmenterData:
+    """Images with masks for a segmentation network; see `ProductData`.
+
+    Args:
+        source: As for `load_segmentation`.
+        plan: How training images are changed.
+    """
+
+    source: str
+    plan: SegmentationPlan
+
+    @property
+    def loaded(self) -> SegmentationData:
+        """The data, read once by a process.
+
+        Raises:
+            DataError: If there is no test split.
+        """
+        return _segmentation(self.source)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label."""
+        return self.loaded.class_names
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results should know of the data."""
+        return self.loaded.notes
+
+    def manifest(self) -> dict[str, Any]:
+        """Returns plain values for a lock file."""
+        return self.loaded.manifest()
+
+    def digest(self) -> str:
+        """Returns `sha256:…` over train and validation and the changes to training images."""
+        return _digest(self.loaded.digest(), self.plan)
+
+    def normalization(self, arch: Arch) -> Normalization:
+        """Returns the statistics of the train split, whatever the network."""
+        return self.loaded.normalization
+
+    def view(self, arch: Arch) -> SegmentationView:
+        """Returns train and validation at the network's input size."""
+        return self.loaded.view(arch.input_size, self.plan.augment)
+
+    def validation_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Returns mIoU on the validation split."""
+        return self._score(network, arch, self.loaded.validation)
+
+    def test_score(self, network: Network, arch: Arch) -> DenseScore:
+        """Returns mIoU on the test split."""
+        return self._score(network, arch, _required(self.loaded.test, self.source))
+
+    def calibration(self, arch: Arch, count: int) -> Tensor:
+        """Returns padded training images; see `ProductData.calibration`."""
+        from accelzoo.tasks.segmentation.evaluate import letterbox
+        from accelzoo.tasks.segmentation.placing import Placement
+
+        _, height, width = arch.input_size
+        canvases = []
+        train = self.loaded.train
+        for index in _chosen(len(train), count):
+            image = train.image(index)
+            place = Placement.of(image.shape[0], image.shape[1], (height, width))
+            canvases.append(letterbox(image, place, (height, width), self.loaded.normalization))
+        return _batch(canvases, self.loaded.normalization)
+
+    def _score(self, network: Network, arch: Arch, split: SegmentationSplit) -> DenseScore:
+        from accelzoo.tasks.segmentation.evaluate import evaluate_segmentation
+
+        return evaluate_segmentation(network, split, arch.input_size[1:], self.loaded.normalization)
+
+
+def product_data(recipe: ProductRecipe) -> DetectorData | SegmenterData:
+    """Returns the data of a recipe; nothing is read yet."""
+    if recipe.detection is not None:
+        return DetectorData(source=recipe.data, plan=recipe.detection)
+    if recipe.segmentation is not None:
+        return SegmenterData(source=recipe.data, plan=recipe.segmentation)
+    raise ConfigError([f"{recipe.recipe}: give either detection or segmentation"])
+
+
+@lru_cache(maxsize=1)
+def _detection(source: str, classes: tuple[str, ...] | None) -> DetectionData:
+    from accelzoo.tasks.detection.load import load_detection
+
+    data = load_detection(source, classes=classes)
+    _required(data.test, source)
+    return data
+
+
+@lru_cache(maxsize=2)
+def _detection_view(source: str, plan: DetectionPlan, input_size: tuple[int, int, int]) -> DetectionView:
+    # A view keeps decoded images: another one for every training would decode all of them again.
+    return _detection(source, plan.classes).view(input_size, plan.augment)
+
+
+@lru_cache(maxsize=1)
+def _segmentation(source: str) -> SegmentationData:
+    from accelzoo.tasks.segmentation.load import load_segmentation
+
+    data = load_segmentation(source)
+    _required(data.test, source)
+    return data
+
+
+def _required(split: Split | None, source: str) -> Split:
+    if split is None:
+        raise DataError(f"{source}: no test split: figures are not reported on the images that networks are chosen by")
+    return split
+
+
+def _chosen(images: int, count: int) -> list[int]:
+    return sorted(sample(generator(0, _CALIBRATION_STREAM), range(images), min(count, images)))
+
+
+def _batch(canvases: Sequence[NDArray[np.uint8]], normalization: Normalization) -> Tensor:
+    """uint8 (height, width, 3) each → what a network is fed with."""
+    import numpy as np
+    import torch
+
+    from accelzoo.tasks.classification import normalize
+
+    return normalize(torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), normalization)
+
+
+def _digest(data: str, plan: DetectionPlan | SegmentationPlan) -> str:
+    return config.digest({"data": data, "plan": config.to_config(plan)})
