@@ -47,13 +47,14 @@ class SpaceSearch:
     Args:
         title: What it may change, in a few words.
         space: A space's name or file.
-        picks: Names of the networks it hands on, from the one nearest to the baseline's latency to the fastest; one
-            name stands for the fastest.
+        picks: Names of the networks it hands on, from the slowest to the fastest; one name stands for the fastest.
+        below: The latency that networks must stay below, as a share of the baseline's.
     """
 
     title: str
     space: str
     picks: tuple[str, ...]
+    below: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.picks or len(set(self.picks)) != len(self.picks):
@@ -61,6 +62,8 @@ class SpaceSearch:
         for name in self.picks:
             if not _NAME.fullmatch(name) or name == "baseline":
                 raise ValueError(f"picks: {name!r} must be letters, digits and _, and not 'baseline'")
+        if not 0 < self.below <= 1:
+            raise ValueError(f"below (={self.below}) must lie in 0 … 1, 0 excluded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,9 +131,10 @@ def search_space(
     plan = recipe.search
     signal, baseline_s = _kept_signal(folder / SIGNAL_FILE, plan, space, baseline), _latency_of(baseline, target)
     result = _run(plan, space, signal, target, baseline_s, folder, workers, progress)
-    front = _better(result, plan.signal.least, baseline_s)
+    limit_s = spec.below * baseline_s
+    front = _better(result, plan.signal.least, limit_s)
     if not front:
-        raise BudgetError(f"search {name!r}: {_how_near(space, result, plan.signal.least, baseline_s)}")
+        raise BudgetError(f"search {name!r}: {_how_near(space, result, plan.signal.least, limit_s)}")
     if len(front) < len(spec.picks):
         raise AccelzooError(
             f"search {name!r}: only {len(front)} networks beat the baseline where {len(spec.picks)} are to be picked "
@@ -204,12 +205,12 @@ def _kept_signal(path: Path, plan: SearchPlan, space: Space, baseline: Arch) -> 
     return signal
 
 
-def _better(result: Result, least: float, baseline_s: float) -> tuple[Contender, ...]:
+def _better(result: Result, least: float, limit_s: float) -> tuple[Contender, ...]:
     """Returns the part of a search's front that beats the baseline, slowest first; of equal points the first found."""
     found: dict[tuple[float, float], Contender] = {}
     for candidate in result.front_of(_LATENCY):
         latency_s = _latency_s(candidate)
-        if candidate.accuracy >= least and latency_s < baseline_s:
+        if candidate.accuracy >= least and latency_s < limit_s:
             contender = Contender(
                 arch=candidate.arch,
                 signal=candidate.accuracy,
@@ -223,17 +224,17 @@ def _better(result: Result, least: float, baseline_s: float) -> tuple[Contender,
     return tuple(sorted(found.values(), key=lambda one: -one.latency_s))
 
 
-def _how_near(space: Space, result: Result, least: float, baseline_s: float) -> str:
+def _how_near(space: Space, result: Result, least: float, limit_s: float) -> str:
     """Says what there is instead of a network with the signal below the baseline's latency."""
     front = result.front_of(_LATENCY)
-    faster = [candidate for candidate in front if _latency_s(candidate) < baseline_s]
+    faster = [candidate for candidate in front if _latency_s(candidate) < limit_s]
     reaching = [candidate for candidate in front if candidate.accuracy >= least]
     nearest = f"none up to {ROOM:g} × the baseline's latency"
     if reaching:
         nearest = _point(min(reaching, key=_latency_s))
     return "\n".join([
-        f"nothing of {len(result.trace):,} networks in {space.name!r} is faster than the baseline, which takes "
-        f"{baseline_s / _MILLISECOND:.4g} ms, with a signal of at least {least:g}",
+        f"nothing of {len(result.trace):,} networks in {space.name!r} is faster than "
+        f"the {limit_s / _MILLISECOND:.4g} ms of the baseline (or its share `below`), with a signal of at least {least:g}",
         f"  the largest signal of faster ones: {_point(max(faster, key=_signal)) if faster else 'none is faster'}",
         f"  the least latency with that signal: {nearest}",
         "lower search.signal.least, raise search.evaluations, or open the space further",
