@@ -234,7 +234,8 @@ def _how_near(space: Space, result: Result, least: float, limit_s: float) -> str
         nearest = _point(min(reaching, key=_latency_s))
     return "\n".join([
         f"nothing of {len(result.trace):,} networks in {space.name!r} is faster than "
-        f"the {limit_s / _MILLISECOND:.4g} ms of the baseline (or its share `below`), with a signal of at least {least:g}",
+        f"the {limit_s / _MILLISECOND:.4g} ms of the baseline (or of its share `below`), with a signal of at least "
+        f"{least:g}",
         f"  the largest signal of faster ones: {_point(max(faster, key=_signal)) if faster else 'none is faster'}",
         f"  the least latency with that signal: {nearest}",
         "lower search.signal.least, raise search.evaluations, or open the space further",
