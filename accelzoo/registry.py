@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelzoo.arch import Arch
-from accelzoo.errors import ConfigError, unknown_name
+from accelzoo.errors import ConfigError, ReleaseError, unknown_name
 from accelzoo.families import Family, families
 from accelzoo.knobs import Space
 from accelzoo.overrides import overridden
@@ -44,7 +44,7 @@ def get_arch(name: str | Path, **overrides: Any) -> Arch:
     """Returns the architecture called `name`, or read from a `.yaml`/`.json` file, with some values changed.
 
     Args:
-        name: A registered model, or the path of a config file.
+        name: A registered model, the path of a config file, or the folder of a release.
         **overrides: `num_classes`, `in_chans`, `input_size` (a side, `(height, width)` or `(channels, height, width)`),
             `stem_stride` (1 for images of 32 pixels), `output_stride`; `width_multiplier`, `depth_multiplier`,
             `channel_divisor`; `head` (a kind such as `ssdlite`, or a config with its `kind`) and any field of the head
@@ -55,8 +55,9 @@ def get_arch(name: str | Path, **overrides: Any) -> Arch:
     Raises:
         UnknownNameError: If there is no such model; the nearest name is suggested.
         ConfigError: If an override is unknown or its value is out of range.
+        ReleaseError: If it is a folder, but not that of a whole release.
     """
-    arch = Arch.from_config(Path(name)) if _is_file(name) else _registered(str(name))
+    arch = _named(str(name)) if Path(name).is_dir() or not _is_file(name) else Arch.from_config(Path(name))
     return overridden(arch, str(name), overrides) if overrides else arch
 
 
@@ -117,6 +118,19 @@ def create_model(
 
 def _is_file(name: str | Path) -> bool:
     return isinstance(name, Path) or name.endswith((".yaml", ".yml", ".json"))
+
+
+def _named(name: str) -> Arch:
+    if name in models() or not Path(name).is_dir():
+        return _registered(name)
+    from accelzoo.pretrained import is_release
+    from accelzoo.release import read_release
+
+    if not is_release(name):
+        inside = sorted(str(path) for path in Path(name).iterdir() if path.is_dir() and is_release(path))
+        hint = f"; releases in it: {', '.join(inside)}" if inside else ""
+        raise ReleaseError(f"{name}: a folder that is no release{hint}")
+    return Arch.from_config(read_release(name).config["accelzoo"]["arch"])
 
 
 @cache

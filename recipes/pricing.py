@@ -41,7 +41,7 @@ def prepare(recipe: Recipe, num_classes: int, channels: int) -> Task:
     cost = estimate(baseline.lower(), target)
     if cost.unpriced:
         raise ConfigError([f"target {target.name!r} cannot run the baseline's {', '.join(cost.unpriced)}"])
-    space = _fitted_space(get_space(recipe.space), recipe.resolutions, num_classes, channels)
+    space = fitted_space(get_space(recipe.space), recipe.resolutions, num_classes, channels)
     return Task(
         target=target,
         baseline=baseline,
@@ -51,17 +51,19 @@ def prepare(recipe: Recipe, num_classes: int, channels: int) -> Task:
     )
 
 
-def _fitted_space(space: Space, resolutions: tuple[int, ...], num_classes: int, channels: int) -> Space:
+def fitted_space(space: Space, resolutions: tuple[int, ...], num_classes: int, channels: int) -> Space:
+    """Returns a space whose networks are classifiers of the data: their classes, channels and resolutions."""
     template: dict[str, Any] = dict(space.template)
     sizes = tuple([channels, pixels, pixels] for pixels in resolutions)
     template["input_size"] = Choice(sizes) if len(sizes) > 1 else sizes[0]
-    template["head"] = _fitted_head(template.get("head", {"kind": ClassificationHead.kind}), num_classes)
+    template["head"] = fitted_head(template.get("head", {"kind": ClassificationHead.kind}), num_classes)
     return Space(space.name, template)
 
 
-def _fitted_head(head: Any, num_classes: int) -> Any:
+def fitted_head(head: Any, num_classes: int) -> Any:
+    """Returns the head of a space's template with another number of classes, in every choice of it."""
     if isinstance(head, Choice):
-        return Choice(tuple(_fitted_head(value, num_classes) for value in head.values))
+        return Choice(tuple(fitted_head(value, num_classes) for value in head.values))
     return {**head, "num_classes": num_classes}
 
 

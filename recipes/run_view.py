@@ -206,7 +206,7 @@ def _concrete(recipe: Recipe, header: Mapping[str, Any]) -> dict[str, Any]:
     """Space and baseline as they were for the recipe's data."""
     general = get_space(recipe.space)
     for count in _CLASS_COUNTS:
-        fitted = pricing._fitted_space(general, recipe.resolutions, count, _CHANNELS)
+        fitted = pricing.fitted_space(general, recipe.resolutions, count, _CHANNELS)
         if fitted.digest() == header["space"]:
             break
     else:

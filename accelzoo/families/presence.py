@@ -1,7 +1,8 @@
 """Small detectors of people: the plain IBN baseline with SSDLite, and the spaces of what may be changed in it.
 
 The baseline is MobileNetV2 at width 0.5, its first stage at full width and without its last (Sandler et al. 2018, table
-2). Widths may be other multiples of 8, inside blocks and between them; a block may be fused; or both.
+2). Widths may be other multiples of 8, inside blocks and between them; a block may be fused; or both. Networks whose
+weights ship were found by the recipe `presence_detection` on blood cells (`cells_…`), whose licence allows it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from accelzoo.families._spaces import layerwise, one_of
 from accelzoo.families._stages import Config, fused, ibn
+from accelzoo.families._zoo import shipped
 from accelzoo.families.base import Family
 from accelzoo.knobs import Choice
 
@@ -66,7 +68,7 @@ def _by_part(*openers: Any) -> Config:
 FAMILY = Family(
     name="presence",
     source="accelzoo; stage plan after Sandler et al. 2018 (MobileNetV2), table 2, and SSDLite, §6.2",
-    models={"presence_ibn": _PRESENCE_IBN},
+    models={"presence_ibn": _PRESENCE_IBN, **shipped("cells_")},
     spaces={
         "presence_width": _by_part(_widths),
         "presence_fusion": layerwise(_PRESENCE_IBN, _kinds),

@@ -1,6 +1,7 @@
 """Small networks that tell the parts of a room apart: a baseline made for CPUs, and the space of its successors.
 
 The baseline is MobileNetV3-Large at width 0.5 up to stride 16 with LR-ASPP (Howard et al. 2019, table 1 and §6.4).
+Networks whose weights ship were found by the recipe `room_segmentation` on photographs of pets (`pets_…`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import Any
 
 from accelzoo.families._spaces import one_of
 from accelzoo.families._stages import Config, ibn, mixed, separable
+from accelzoo.families._zoo import shipped
 from accelzoo.families.base import Family
 from accelzoo.knobs import Choice
 
@@ -60,6 +62,6 @@ _ROOM: dict[str, Any] = {
 FAMILY = Family(
     name="room",
     source="accelzoo; stage plan after Howard et al. 2019 (MobileNetV3), table 1, and LR-ASPP, §6.4",
-    models={"room_cpu": _ROOM_CPU},
+    models={"room_cpu": _ROOM_CPU, **shipped("pets_")},
     spaces={"room": _ROOM},
 )

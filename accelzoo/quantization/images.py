@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from accelzoo.draw import generator
+from accelzoo.draw import generator, sample
 from accelzoo.errors import DataError
 from accelzoo.tasks.classification import normalize
 from accelzoo.tasks.data import Normalization
 
 if TYPE_CHECKING:
     from accelzoo.arch import Arch
+    from accelzoo.tasks.detection.data import DetectionSplit
+    from accelzoo.tasks.segmentation.data import SegmentationSplit
 
 IMAGES = 256
-_SEED = 0
+_STREAM = 0xCA11B
 
 
 def calibration_images(
@@ -47,47 +49,53 @@ def calibration_images(
             chosen = data.train.images[_chosen(len(data.train), count)]
             return normalize(torch.from_numpy(chosen), data.train.normalization)
         case "detection":
-            return _letterboxed(arch, source, count, normalization)
+            from accelzoo.tasks.detection.load import load_detection
+            from accelzoo.tasks.detection.store import measure
+
+            train = load_detection(source).train
+            return letterboxed_images(train, arch.input_size, count, normalization or measure(train))
         case "segmentation":
-            return _padded(arch, source, count, normalization)
+            from accelzoo.tasks.segmentation.load import load_segmentation
+
+            masked = load_segmentation(source)
+            return padded_images(masked.train, arch.input_size, count, normalization or masked.normalization)
     raise DataError(f"no data set is read for networks whose head is for {arch.head.task}")
 
 
-def _letterboxed(arch: Arch, source: str, count: int, normalization: Normalization | None) -> Tensor:
+def letterboxed_images(
+    split: DetectionSplit, input_size: tuple[int, int, int], count: int, normalization: Normalization
+) -> Tensor:
+    """Returns images of a split as a detector sees them in evaluation; see `calibration_images`."""
     from accelzoo.tasks.detection.letterbox import Letterbox
-    from accelzoo.tasks.detection.load import load_detection
     from accelzoo.tasks.detection.pictures import decode
-    from accelzoo.tasks.detection.store import measure
 
-    train = load_detection(source).train
-    values = normalization or measure(train)
-    red, green, blue = [round(255 * mean) for mean in values.mean]
+    red, green, blue = [round(255 * mean) for mean in normalization.mean]
     pictures = []
-    for index in _chosen(len(train), count):
-        pixels = decode(train.images[index])
-        place = Letterbox.of(pixels.shape[1], pixels.shape[0], arch.input_size)
+    for index in _chosen(len(split), count):
+        pixels = decode(split.images[index])
+        place = Letterbox.of(pixels.shape[1], pixels.shape[0], input_size)
         pictures.append(place.render(pixels, (red, green, blue)))
-    return _normalized(pictures, values)
+    return _normalized(pictures, normalization)
 
 
-def _padded(arch: Arch, source: str, count: int, normalization: Normalization | None) -> Tensor:
+def padded_images(
+    split: SegmentationSplit, input_size: tuple[int, int, int], count: int, normalization: Normalization
+) -> Tensor:
+    """Returns images of a split as a segmentation network sees them in evaluation; see `calibration_images`."""
     from accelzoo.tasks.segmentation.evaluate import letterbox
-    from accelzoo.tasks.segmentation.load import load_segmentation
     from accelzoo.tasks.segmentation.placing import Placement
 
-    data = load_segmentation(source)
-    values = normalization or data.normalization
-    _, height, width = arch.input_size
+    _, height, width = input_size
     pictures = []
-    for index in _chosen(len(data.train), count):
-        image = data.train.image(index)
+    for index in _chosen(len(split), count):
+        image = split.image(index)
         place = Placement.of(image.shape[0], image.shape[1], (height, width))
-        pictures.append(letterbox(image, place, (height, width), values))
-    return _normalized(pictures, values)
+        pictures.append(letterbox(image, place, (height, width), normalization))
+    return _normalized(pictures, normalization)
 
 
 def _chosen(length: int, count: int) -> list[int]:
-    return sorted(generator(_SEED).permutation(length)[:count].tolist())
+    return sorted(sample(generator(0, _STREAM), range(length), min(count, length)))
 
 
 def _normalized(pictures: list[NDArray[np.uint8]], values: Normalization) -> Tensor:

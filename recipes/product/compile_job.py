@@ -44,6 +44,12 @@ class CompileJob:
     def checkpoints(self, context: ProductContext) -> None:
         """There are none: it takes seconds."""
 
+    def forget_refusal(self, context: ProductContext) -> None:
+        """Removes the record of an attempt that failed: the compiler may have been installed since."""
+        recorded = context.recorded(self.name)
+        if recorded is not None and recorded["result"].get("compiled") is None:
+            context.record_path(self.name).unlink()
+
     def run(self, context: ProductContext, progress: bool | None) -> dict[str, Any]:
         """Quantises as in training, and compiles."""
         from accelzoo.compile import compile_network
@@ -59,7 +65,9 @@ class CompileJob:
             compiled = asdict(Referee(tool=report.tool, latency_s=report.latency_s, sram_bytes=memory))
         except (MissingToolError, OracleError, UnknownNameError) as error:
             why_not = str(error)
-        return {"compiled": compiled, "why_not": why_not, "wall_s": time.perf_counter() - started}
+        # A refusal is asked for again by every resumed run, whose report must not change by that.
+        wall_s = 0.0 if compiled is None else time.perf_counter() - started
+        return {"compiled": compiled, "why_not": why_not, "wall_s": wall_s}
 
     def describe(self, result: Mapping[str, Any]) -> str:
         """Says what the compiler says."""

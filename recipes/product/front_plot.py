@@ -11,7 +11,7 @@ from accelzoo.recipes.channel_plot import FAINT, INK
 from accelzoo.recipes.product.figure import draw_figure
 from accelzoo.recipes.product.report import ProductComparison, interval_of, scores_of
 from accelzoo.recipes.product.values import BASELINE, Trained
-from accelzoo.recipes.width.report import latency_unit
+from accelzoo.recipes.units import latency_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

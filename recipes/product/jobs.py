@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,11 +61,12 @@ class TrialJob:
 
         plan = context.recipe.search.trials.training
         model = _drawn(self.arch, plan.seed)
-        folder = self.checkpoints(context)
+        folder, started = self.checkpoints(context), time.perf_counter()
         try:
             result = fit(model, context.data.view(self.arch), plan, folder=folder, progress=progress)
         except TrainError as error:
-            return {"score": None, "reason": str(error), "steps": 0, "images": 0, "wall_s": 0.0, "notes": []}
+            wall_s = time.perf_counter() - started
+            return {"score": None, "reason": str(error), "steps": 0, "images": 0, "wall_s": wall_s, "notes": []}
         return {"score": _validation(result).to_json(), **_facts(result)}
 
     def describe(self, result: Mapping[str, Any]) -> str:

@@ -23,7 +23,6 @@ Colour = tuple[int, int, int]
 
 HEIGHT = 224  # pixels of every image on the sheet
 GAP, TEXT = 8, 15  # pixels
-OPACITY = 0.6
 INK, PAPER = (51, 51, 51), (255, 255, 255)
 
 
@@ -137,15 +136,11 @@ def _painted(image: NDArray[np.uint8], labels: NDArray[np.uint8], palette: Seque
     """The image at the sheet's height with the classes' colours laid over it; pixels without a class stay bare."""
     from PIL import Image
 
-    from accelzoo.tasks.segmentation.masks import IGNORE
+    from accelzoo.tasks.segmentation.overlay import coloured
 
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    colours[: len(palette)] = palette
     small = _resized(image)
-    enlarged = Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST)
-    shown = np.asarray(enlarged)
-    paint = Image.fromarray(np.where(shown == IGNORE, 0, 255 * OPACITY).astype(np.uint8))
-    return Image.composite(Image.fromarray(colours[shown]), small, paint)
+    shown = np.asarray(Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST))
+    return Image.fromarray(coloured(np.asarray(small), shown, palette))
 
 
 def _lay_out(sheet: _Sheet) -> Image:

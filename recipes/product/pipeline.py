@@ -99,7 +99,7 @@ class _Run:
         say(f"baseline {self.recipe.baseline}: {_summary(cost)} on {self.target.name}")
         found = self._search()
         networks = self._pick(found)
-        trained = self._train(networks)
+        trained, why_not = self._train(networks)
         comparison = ProductComparison(
             target=self.target.name,
             task=self.recipe.task,
@@ -107,6 +107,7 @@ class _Run:
             trained=trained,
             wall_s=self._seconds(),
             threads=self.recipe.training.threads,
+            not_compiled=why_not,
             notes=self.data.notes,
         )
         comparison = replace(comparison, notes=(*comparison.notes, fusion_sentence(comparison, self.target)))
@@ -171,7 +172,6 @@ class _Run:
         ]  # fmt: skip
         self.searches[found.name] = {
             **found.facts,
-            "trace_sha256": hashlib.sha256(found.trace.read_bytes()).hexdigest(),
             "tried": listed,
             "baseline_trial": reference.value,
             "picks": {name: contender.index for name, contender in picks.named.items()},
@@ -201,7 +201,8 @@ class _Run:
     def _text(score: DenseScore | None) -> str:
         return "failed" if score is None else f"{score.metric} {score.value:.2%}"
 
-    def _train(self, networks: Sequence[Network]) -> tuple[Trained, ...]:
+    def _train(self, networks: Sequence[Network]) -> tuple[tuple[Trained, ...], dict[str, str]]:
+        """Trains, prices and compiles; returns also the reason for each network that was not compiled."""
         jobs = {network.name: self._jobs_of(network.arch) for network in networks}
         pretrainings = [one.pretrained for one in jobs.values() if one.pretrained is not None]
         if pretrainings:
@@ -211,10 +212,12 @@ class _Run:
         trained = [self._trained(network, jobs[network.name], prices[network.name]) for network in networks]
         target = self.recipe.target
         compilings = {one.network.name: CompileJob(job=self._best_job(one), target=target) for one in trained}
+        for job in compilings.values():
+            job.forget_refusal(self.context)
         self._do("compiling", list(compilings.values()))
-        return tuple(
-            replace(one, compiled=_referee(self.results[compilings[one.network.name].name])) for one in trained
-        )
+        results = {name: self.results[job.name] for name, job in compilings.items()}
+        why_not = {name: result["why_not"] for name, result in results.items() if result["compiled"] is None}
+        return tuple(replace(one, compiled=_referee(results[one.network.name])) for one in trained), why_not
 
     def _jobs_of(self, arch: Arch) -> _Trainings:
         pretrained = None
@@ -246,10 +249,11 @@ class _Run:
         return next(job for job in jobs if job.seed == best_run(one).seed)
 
     def _seconds(self) -> dict[str, float]:
-        """Part → seconds of what is not among the trainings of the report."""
-        trials = sum(result["wall_s"] for name, result in self.results.items() if name.startswith("trial-"))
-        compiling = sum(result["wall_s"] for name, result in self.results.items() if name.startswith("compile-"))
-        return {"search": self.folder.seconds().get("search", 0.0), "trials": trials, "compiling": compiling}
+        """Part → seconds; a job counts once, however many networks share it."""
+        parts = {"trials": "trial-", "pretraining": "pretrain-", "training": "train-", "compiling": "compile-"}
+        found = {part: math.fsum(result["wall_s"] for name, result in self.results.items() if name.startswith(start))
+                 for part, start in parts.items()}  # fmt: skip
+        return {"search": self.folder.seconds().get("search", 0.0), **found}
 
     def _release(self, comparison: ProductComparison, found: Mapping[str, Found]) -> Outcome:
         table = comparison.markdown()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from accelzoo.hwmodel import Cost
 from accelzoo.recipes.product.values import BASELINE, Priced, SeedRun, Trained
 from accelzoo.recipes.report import deviation, markdown_table, number_text, spread_text
-from accelzoo.recipes.width.report import latency_unit
+from accelzoo.recipes.units import latency_unit
 
 Interval = tuple[float, float]
 _COSTS = ("latency_s", "energy_j", "weight_bytes", "peak_activation_bytes", "macs")
@@ -42,9 +42,10 @@ class ProductComparison:
         task: What the networks are for.
         data: The data set as a reader should see it.
         trained: The baseline and the picks, in the order of the report.
-        wall_s: Name of a part of the run → seconds that its jobs took in sum. Of the trainings of `trained` the
-            seconds are known: they are added as `pretraining` and `training`.
+        wall_s: Name of a part of the run → seconds that its jobs took in sum. Where `pretraining` or `training` is not
+            there, it is the sum over `trained`, in which a job that two networks share counts twice.
         threads: Cores that one job uses.
+        not_compiled: Name of a network that the target's compiler did not compile → why.
         notes: Further sentences for the reader.
 
     Raises:
@@ -57,6 +58,7 @@ class ProductComparison:
     trained: tuple[Trained, ...]
     wall_s: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
+    not_compiled: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -132,7 +134,8 @@ class ProductComparison:
             "pretraining": sum(one.wall_s for one in self.trained),
             "training": sum(run.wall_s for one in self.trained for run in one.runs),
         }
-        return {part: seconds for part, seconds in ({**self.wall_s, **trainings}).items() if seconds}
+        parts = {**self.wall_s, **{part: taken for part, taken in trainings.items() if part not in self.wall_s}}
+        return {part: seconds for part, seconds in parts.items() if seconds}
 
     def markdown(self) -> str:
         """The tables and what to know about them, as Markdown."""
@@ -156,6 +159,7 @@ class ProductComparison:
             "networks": [self._network_json(one) for one in self.trained],
             "wall_s": self.seconds(),
             "threads": self.threads,
+            "not_compiled": dict(self.not_compiled),
             "notes": list(self.notes),
         }
 
@@ -201,6 +205,7 @@ class ProductComparison:
         lines = ["Changes and errors of latency are relative; int8 against float is on the validation split."]
         if not self.is_compiled:
             lines.append("Not every network was compiled: changes are those of the estimate.")
+            lines += self._refusals()
         if any(interval_of(one) for one in self.trained):
             lines.append("Intervals: resampled test images" + (", ends averaged over seeds." if seeds > 1 else "."))
         if seeds > 1:
@@ -218,14 +223,27 @@ class ProductComparison:
         width = len(header) if any(one.prices[name].referee for name, one in priced) else 3
         return markdown_table(header[:width], [row[:width] for row in rows]) if rows else ""
 
+    def _refusals(self) -> list[str]:
+        """Why networks were not compiled; of equal reasons one."""
+        found: dict[str, list[str]] = {}
+        for name, reason in self.not_compiled.items():
+            found.setdefault(reason, []).append(f"`{name}`")
+        return [f"Not compiled: {', '.join(names)}: {reason}" for reason, names in found.items()]
+
     def _reasons(self) -> list[str]:
-        """Why a network has no referee on a further target; of equal reasons one."""
+        """What estimates leave out, and why a network has no referee on a further target; of equal reasons one."""
         found: dict[tuple[str, str], list[str]] = {}
+        left_out = [
+            f"{name}, {one.network.name}: the estimate is a lower bound, without {', '.join(price.cost.unpriced)}"
+            for one in self.trained
+            for name, price in one.prices.items()
+            if price.cost.unpriced
+        ]
         for one in self.trained:
             for name, price in one.prices.items():
                 if name != self.target and price.referee is None and price.why_not:
                     found.setdefault((name, price.why_not), []).append(one.network.name)
-        return [
+        return left_out + [
             f"{target}: no referee" + ("" if len(who) == len(self.trained) else f" of {', '.join(who)}") + f": {reason}"
             for (target, reason), who in found.items()
         ]

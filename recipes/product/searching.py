@@ -20,6 +20,7 @@ from accelzoo.errors import AccelzooError, BudgetError, ConfigError, DataError
 from accelzoo.hwmodel import Target
 from accelzoo.knobs import Choice, Space
 from accelzoo.recipes.folder import write_text
+from accelzoo.recipes.pricing import fitted_head
 from accelzoo.recipes.product.choosing import Contender
 from accelzoo.recipes.product.schema import ProductRecipe, SearchPlan, SpaceSearch
 from accelzoo.recipes.product.signal import CapacitySignal
@@ -81,18 +82,12 @@ def fit_space(space: Space, num_classes: int, input_sizes: Sequence[Size] = ()) 
     """
     if "head" not in space.template:
         raise ConfigError([f"space {space.name!r} has no head: give one for the task"])
-    template = {**space.template, "head": _fitted_head(space.template["head"], num_classes)}
+    template = {**space.template, "head": fitted_head(space.template["head"], num_classes)}
     if input_sizes:
         sizes = tuple([list(size) for size in input_sizes])
         is_open = isinstance(space.template.get("input_size"), Choice) and len(sizes) > 1
         template["input_size"] = Choice(sizes) if is_open else sizes[0]
     return Space(space.name, template)
-
-
-def _fitted_head(head: Any, num_classes: int) -> Any:
-    if isinstance(head, Choice):
-        return Choice(tuple(_fitted_head(value, num_classes) for value in head.values))
-    return {**head, "num_classes": num_classes}
 
 
 def search_space(

@@ -17,8 +17,7 @@ from accelzoo import config, draw
 from accelzoo.arch import Arch
 from accelzoo.errors import ConfigError, ShapeError
 from accelzoo.search.evaluator import CandidateError
-from accelzoo.search.scores import get_score
-from accelzoo.search.scores._score import GraphScore
+from accelzoo.search.scores import GraphScore, get_score
 from accelzoo.search.space import SearchSpace
 
 if TYPE_CHECKING:

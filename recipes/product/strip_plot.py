@@ -13,7 +13,7 @@ from accelzoo.recipes.product.figure import draw_figure
 from accelzoo.recipes.product.report import ProductComparison, change_text
 from accelzoo.recipes.product.values import Trained
 from accelzoo.recipes.report import number_text
-from accelzoo.recipes.width.report import latency_unit
+from accelzoo.recipes.units import latency_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from accelzoo import config
 from accelzoo.arch import Arch
-from accelzoo.draw import generator, sample
 from accelzoo.errors import ConfigError, DataError
 from accelzoo.recipes.product.schema import DetectionPlan, ProductRecipe, SegmentationPlan
 from accelzoo.tasks.data import Normalization
@@ -18,15 +17,12 @@ from accelzoo.tasks.score import DenseScore
 from accelzoo.tasks.segmentation.data import SegmentationData, SegmentationSplit
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from accelzoo.tasks.detection.view import DetectionView
     from accelzoo.tasks.segmentation.view import SegmentationView
     from accelzoo.training.feed import DenseView
 
-_CALIBRATION_STREAM = 0xCA11B
 Split = TypeVar("Split")
 
 Network = Callable[["Tensor"], Any]
@@ -131,18 +127,9 @@ class DetectorData:
 
     def calibration(self, arch: Arch, count: int) -> Tensor:
         """Returns letterboxed training images; see `ProductData.calibration`."""
-        from accelzoo.tasks.detection.letterbox import Letterbox
-        from accelzoo.tasks.detection.pictures import decode
+        from accelzoo.quantization.images import letterboxed_images
 
-        normalization = self.normalization(arch)
-        red, green, blue = [round(255 * mean) for mean in normalization.mean]
-        canvases = []
-        train = self.loaded.train
-        for index in _chosen(len(train), count):
-            pixels = decode(train.images[index])
-            place = Letterbox.of(pixels.shape[1], pixels.shape[0], arch.input_size)
-            canvases.append(place.render(pixels, (red, green, blue)))
-        return _batch(canvases, normalization)
+        return letterboxed_images(self.loaded.train, arch.input_size, count, self.normalization(arch))
 
     def _score(self, network: Network, arch: Arch, split: DetectionSplit) -> DenseScore:
         from accelzoo.tasks.detection.evaluate import evaluate_detection
@@ -207,17 +194,9 @@ class SegmenterData:
 
     def calibration(self, arch: Arch, count: int) -> Tensor:
         """Returns padded training images; see `ProductData.calibration`."""
-        from accelzoo.tasks.segmentation.evaluate import letterbox
-        from accelzoo.tasks.segmentation.placing import Placement
+        from accelzoo.quantization.images import padded_images
 
-        _, height, width = arch.input_size
-        canvases = []
-        train = self.loaded.train
-        for index in _chosen(len(train), count):
-            image = train.image(index)
-            place = Placement.of(image.shape[0], image.shape[1], (height, width))
-            canvases.append(letterbox(image, place, (height, width), self.loaded.normalization))
-        return _batch(canvases, self.loaded.normalization)
+        return padded_images(self.loaded.train, arch.input_size, count, self.loaded.normalization)
 
     def _score(self, network: Network, arch: Arch, split: SegmentationSplit) -> DenseScore:
         from accelzoo.tasks.segmentation.evaluate import evaluate_segmentation
@@ -238,7 +217,7 @@ def product_data(recipe: ProductRecipe) -> DetectorData | SegmenterData:
 def _detection(source: str, classes: tuple[str, ...] | None) -> DetectionData:
     from accelzoo.tasks.detection.load import load_detection
 
-    data = load_detection(source, classes=classes)
+    data = load_detection(source, classes=classes, require_test=True)
     _required(data.test, source)
     return data
 
@@ -253,7 +232,7 @@ def _detection_view(source: str, plan: DetectionPlan, input_size: tuple[int, int
 def _segmentation(source: str) -> SegmentationData:
     from accelzoo.tasks.segmentation.load import load_segmentation
 
-    data = load_segmentation(source)
+    data = load_segmentation(source, require_test=True)
     _required(data.test, source)
     return data
 
@@ -262,20 +241,6 @@ def _required(split: Split | None, source: str) -> Split:
     if split is None:
         raise DataError(f"{source}: no test split: figures are not reported on the images that networks are chosen by")
     return split
-
-
-def _chosen(images: int, count: int) -> list[int]:
-    return sorted(sample(generator(0, _CALIBRATION_STREAM), range(images), min(count, images)))
-
-
-def _batch(canvases: Sequence[NDArray[np.uint8]], normalization: Normalization) -> Tensor:
-    """uint8 (height, width, 3) each → what a network is fed with."""
-    import numpy as np
-    import torch
-
-    from accelzoo.tasks.classification import normalize
-
-    return normalize(torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2), normalization)
 
 
 def _digest(data: str, plan: DetectionPlan | SegmentationPlan) -> str:

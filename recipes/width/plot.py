@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from accelzoo.errors import AccelzooError
 from accelzoo.recipes.channel_plot import DOTS_PER_INCH, FAINT, INK, STYLE
 from accelzoo.recipes.report import deviation
+from accelzoo.recipes.units import latency_unit
 from accelzoo.recipes.validation_plot import require
-from accelzoo.recipes.width.report import Row, WidthComparison, latency_unit
+from accelzoo.recipes.width.report import Row, WidthComparison
 from accelzoo.recipes.width.schema import Method
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 
 from accelzoo.hwmodel import Cost
 from accelzoo.recipes.report import deviation, markdown_table, number_text, spread_text
+from accelzoo.recipes.units import latency_unit
 from accelzoo.recipes.width.gain import MEASURES, Gain, Measure, paired_gain
 from accelzoo.recipes.width.schema import METHODS, Method
 from accelzoo.recipes.width.values import Trained
@@ -254,11 +255,6 @@ class WidthComparison:
                     who = {"method": method, "reference": reference, "latency_share": share}
                     gains.append(who | {name: gain.to_json() if gain else None for name, gain in found.items()})
         return gains
-
-
-def latency_unit(longest_s: float) -> tuple[float, str]:
-    """Returns the unit in which the longest latency reads best, in seconds, and its name."""
-    return next(((scale, name) for scale, name in ((1.0, "s"), (1e-3, "ms")) if longest_s >= scale), (1e-6, "µs"))
 
 
 def _by_seed(trained: Iterable[Trained]) -> Row:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from accelzoo import lazy
 from accelzoo.errors import unknown_name
 from accelzoo.search.scores._combination import DEFAULT_COMBINATION, rank_combination
-from accelzoo.search.scores._score import CostClass, Score, ScoreError
+from accelzoo.search.scores._score import CostClass, GraphScore, Score, ScoreError
 from accelzoo.search.scores._table import ScoreTable
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ __all__ = [  # noqa: RUF022 (the order of the page: the analytic ones, those of 
     "ScoreTable",
     "Score",
     "CostClass",
+    "GraphScore",
     "ScoreError",
     "score_names",
     "get_score",

@@ -91,8 +91,14 @@ def images_for(model: AccelNet) -> torch.Tensor:
     return torch.rand(2, *model.arch.input_size)
 
 
+def released(folder: Path) -> AccelNet:
+    model = load_release(read_release(folder))
+    assert isinstance(model, AccelNet)
+    return model
+
+
 def test_a_release_loads_in_timm_with_equal_outputs(folder: Path) -> None:
-    ours = load_release(read_release(folder))
+    ours = released(folder)
     x = images_for(ours)
     with torch.inference_mode():
         model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
@@ -116,7 +122,7 @@ def test_a_release_carries_its_whole_architecture(release: Release) -> None:
 def test_a_release_loads_in_transformers(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     transformers = pytest.importorskip("transformers", reason="needs the extra interop")
-    ours = load_release(read_release(folder))
+    ours = released(folder)
     x = images_for(ours)
     model = transformers.AutoModelForImageClassification.from_pretrained(str(folder)).eval()
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from accelzoo.tasks import Augment, evaluate
+from accelzoo.tasks import Augment, Metrics, evaluate
 from accelzoo.train import TrainConfig, TrainError, TrainResult, fit, weights_digest
 from tests.accelzoo.train_toy import BASE, CONFIGS, make_data, make_network, outcome
 from tests.accelzoo.training.stops import StopAfter
@@ -24,7 +24,7 @@ def run(config: TrainConfig, model: nn.Module | None = None, **options: Any) -> 
 def test_training_learns(name: str) -> None:
     rate = 0.2 if CONFIGS[name].momentum == 0 else 0.02
     model, result = run(replace(CONFIGS[name], steps=60, learning_rate=rate, evaluate="end"))
-    assert result.validation is not None
+    assert isinstance(result.validation, Metrics)
     assert result.validation.top1 >= 11 / 12
     assert result.history[-1].loss < 0.8 * result.history[0].loss
     assert evaluate(model, make_data().validation) == result.validation

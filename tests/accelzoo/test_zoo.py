@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import accelzoo
-from accelzoo.errors import DataError
+from accelzoo.errors import ConfigError, DataError
 from accelzoo.pretrained import ZOO, find_release, list_packaged
 from accelzoo.release import verify_folder
 from accelzoo.tasks import evaluate, load_classification
@@ -41,12 +41,18 @@ def test_a_packaged_model_loads_with_its_weights(name: str) -> None:
     model = accelzoo.create_model(name, pretrained=True)
     release = find_release(name)
     images = torch.zeros(2, *release.config["accelzoo"]["input_size"])
-    logits = model(images)
-    assert logits.shape == (2, release.config["num_classes"])
-    assert bool(logits.isfinite().all())
+    outputs = model(images)
+    maps = [value for level in outputs for value in level] if isinstance(outputs, list) else [outputs]
+    assert all(bool(value.isfinite().all()) and len(value) == 2 for value in maps)
     weights = release.load_weights()
     assert all(torch.equal(value, torch.from_numpy(weights[key])) for key, value in model.state_dict().items())
-    assert accelzoo.create_model(name, pretrained=True, num_classes=3)(images).shape == (2, 3)
+    classes = release.config["num_classes"]
+    if accelzoo.get_arch(name).head.task == "classification":
+        assert outputs.shape == (2, classes)
+        assert accelzoo.create_model(name, pretrained=True, num_classes=3)(images).shape == (2, 3)
+    else:
+        with pytest.raises(ConfigError, match=f"keeps its {classes} classes"):
+            accelzoo.create_model(name, pretrained=True, num_classes=classes + 1)
 
 
 def test_camera_accel_is_as_accurate_as_its_lock_says(monkeypatch: pytest.MonkeyPatch) -> None:

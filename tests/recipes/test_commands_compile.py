@@ -48,7 +48,7 @@ def test_a_release_with_ranges_needs_no_data(capsys: Capture) -> None:
     facts = shipped.config["pretrained_cfg"]
     model = create_model("camera_accel", pretrained=True)
     values = Normalization(mean=tuple(facts["mean"]), std=tuple(facts["std"]))
-    network = quantize(model, calibration_images(model.arch, "digits", 16, values))  # type: ignore[arg-type]
+    network = quantize(model, calibration_images(model.arch, "digits", 16, values))
     write_release(
         "release",
         weights={name: np.asarray(value) for name, value in model.state_dict().items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def categories_of(value: Mapping[str, Any], file: Path) -> dict[int, str]:
     """Returns category id → name, ordered by id; gaps between ids are usual.
 
     Raises:
-        DataError: If there is none, or an id or a name occurs twice.
+        DataError: If there is none, but there are annotations; or an id or a name occurs twice.
     """
     found: dict[int, str] = {}
     for entry in value["categories"]:
@@ -81,7 +81,7 @@ def categories_of(value: Mapping[str, Any], file: Path) -> dict[int, str]:
         if key in found or name in found.values():
             raise DataError(f"{file}: category {key} ({name!r}) occurs twice")
         found[key] = name
-    if not found:
+    if not found and value["annotations"]:
         raise DataError(f"{file}: there are no categories")
     return dict(sorted(found.items()))
 
@@ -163,16 +163,18 @@ def _boxes(
     labels: Mapping[int, int | None],
     faults: Faults,
 ) -> dict[int | str, list[_Box]]:
-    named = {entry.get("id") for entry in value["images"]}
+    named = {entry["id"] for entry in value["images"] if _can_name(entry.get("id"))}
     found: dict[int | str, list[_Box]] = {}
     seen: dict[Any, _Box] = {}
     clipped = 0
     for entry in value["annotations"]:
         where = f"{file}: annotation {entry.get('id')!r}"
         key, category = entry.get("image_id"), entry.get("category_id")
-        if key not in named:
+        if not (entry.get("id") is None or _can_name(entry["id"])):
+            faults.leave_out(f"{where}: its id is neither a number nor a text; left out")
+        elif not _can_name(key) or key not in named:
             faults.leave_out(f"{where}: image id {key!r} is unknown; left out")
-        elif category not in labels:
+        elif not _can_name(category) or category not in labels:
             faults.leave_out(f"{where}: category id {category!r} is unknown; left out")
         elif key in records and (label := labels[category]) is not None:
             corners, cut = _corners(entry, records[key], where, faults)
@@ -186,6 +188,11 @@ def _boxes(
     if clipped:
         faults.change(f"{file}: {clipped} boxes reached beyond their image and were clipped to it")
     return found
+
+
+def _can_name(key: object) -> bool:
+    """Whether a value of JSON can be an id; a list or an object cannot."""
+    return isinstance(key, int | float | str)
 
 
 def _repeats(key: object, box: _Box, seen: dict[Any, _Box], where: str, faults: Faults) -> bool:
@@ -206,7 +213,7 @@ def _corners(
     """Left, top, right, bottom within the image, and whether the box was cut by more than rounding."""
     given = entry.get("bbox")
     numbers = isinstance(given, list) and len(given) == 4 and all(isinstance(side, int | float) for side in given)
-    if not numbers or not all(math.isfinite(side) for side in given or ()):
+    if not numbers or not all(abs(side) <= sys.float_info.max for side in given or ()):  # JSON's integers may be larger
         faults.leave_out(f"{where}: bbox (={given}) must be four finite numbers; left out")
         return None, False
     assert given is not None

@@ -63,7 +63,7 @@ def draw_detections(
     """Draws boxes with their class and score over an image.
 
     Labels stay within the image and do not cover that of a better detection; with one class they hold the score alone.
-    Objects are dashed in white.
+    Objects are dashed in white. A box whose sides are exchanged is drawn the right way round.
 
     Args:
         image: A file, a PIL image or uint8 (height, width, 3).
@@ -76,10 +76,15 @@ def draw_detections(
         The picture, RGB, of the image's size.
 
     Raises:
-        DataError: If the image cannot be read, the picture not written, or a label has no name.
+        DataError: If the image cannot be read, the picture not written, a label has no name, or a box is not finite.
     """
-    if len(detections.labels) and int(detections.labels.max()) >= len(class_names):
-        raise DataError(f"labels go up to {int(detections.labels.max())}, there are {len(class_names)} class names")
+    count, labels = len(class_names), sorted(set(detections.labels.tolist()))
+    if labels and not 0 <= labels[0] <= labels[-1] < count:
+        raise DataError(f"labels (={labels}) must lie in 0 … {count - 1}: there are {count} class names")
+    for what, boxes in (("detection", detections.boxes), ("object", () if truth is None else truth)):
+        for index, box in enumerate(boxes):
+            if not np.isfinite(box).all():
+                raise DataError(f"{what} {index}: the box (={box.tolist()}) must be four finite numbers")
     drawn = Image.fromarray(read_picture(image))
     pen = ImageDraw.Draw(drawn)
     line = max(2, round(min(drawn.size) / 160))
@@ -117,9 +122,9 @@ def _marks(
 
 
 def _within(box: NDArray[np.floating[Any]], size: tuple[int, int]) -> Area:
-    """A box cut to the image's pixels."""
-    left, right = (min(max(float(side), 0.0), size[0] - 1.0) for side in (box[0], box[2]))
-    top, bottom = (min(max(float(side), 0.0), size[1] - 1.0) for side in (box[1], box[3]))
+    """A box cut to the image's pixels, left of right and top above bottom."""
+    left, right = sorted(min(max(float(side), 0.0), size[0] - 1.0) for side in (box[0], box[2]))
+    top, bottom = sorted(min(max(float(side), 0.0), size[1] - 1.0) for side in (box[1], box[3]))
     return left, top, right, bottom
 
 

@@ -100,8 +100,8 @@ def evaluate_detection(
         bootstrap: Resamples for the 95 % interval; 0: none is computed.
         seed: Draws the resamples.
         arch: The network's architecture; None: `model.arch`.
-        pixels: Gives an image by its index, as `ImageStore.pixels` does: it may be smaller than the image; None: images
-            are decoded one by one.
+        pixels: Gives an image by its index, as `PlacedStore.pixels` does: it may be smaller than the image; None:
+            images are decoded one by one.
 
     Returns:
         `AP50`; its parts are the other figures of `DetectionMetrics`, the ends of the interval of `AP`, and `AP50` of

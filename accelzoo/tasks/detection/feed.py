@@ -91,7 +91,9 @@ class DetectionFeed:
         view = self._view
         if not view.validation.object_count:
             return None
-        return evaluate_detection(model, view.validation, view.input_size, view.normalization, arch=self._arch)
+        pixels = view.validation_store().pixels
+        size, statistics = view.input_size, view.normalization
+        return evaluate_detection(model, view.validation, size, statistics, arch=self._arch, pixels=pixels)
 
     def _begin(self, step: int) -> list[Future[Example]]:
         epoch, place = divmod(step, self.steps_per_epoch)

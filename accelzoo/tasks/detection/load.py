@@ -26,14 +26,14 @@ def load_detection(
     *,
     classes: Sequence[str] | None = None,
     strict: bool = False,
+    require_test: bool = False,
     validation_fraction: float = 0.2,
     seed: int = 0,
 ) -> DetectionData:
     """Reads a data set for object detection.
 
-    Splits that the source has are kept as they are; a missing validation split is drawn from train (seeded; images
-    with and without objects separately). Broken images and boxes are left out and named in `skipped`; boxes that reach
-    beyond their image are clipped.
+    A missing validation split is drawn from train (seeded; images with and without objects separately). Broken images
+    and boxes are left out and named in `skipped`; boxes that reach beyond their image are clipped.
 
     Args:
         source: One of
@@ -45,8 +45,9 @@ def load_detection(
             - `shapes`: drawn figures, with options `?count=…&size=…&seed=…`.
         classes: Names of the classes to keep, in this order; images without one become negatives. None: all.
         strict: Refuse what else would be left out.
-        validation_fraction: Share of train to draw for validation, when the source has none.
-        seed: Seed of that draw.
+        require_test: Of a source without a test split, take the validation split for it, and draw validation anew.
+        validation_fraction: Share of train that is drawn, with `seed`.
+        seed: Of the draw.
 
     Raises:
         DataError: If the data are missing, have no image or no object to train on, or (`strict`) have a fault.
@@ -56,11 +57,11 @@ def load_detection(
         raise DataError(f"validation_fraction (={validation_fraction}) must lie between 0 and 1")
     faults = Faults(strict=strict)
     names, splits = _splits(source, classes, faults)
+    if require_test and "test" not in splits and "validation" in splits:
+        splits["test"] = splits.pop("validation")
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"], validation_fraction, seed)
-    if not splits["train"].object_count:
-        chosen = f" of the classes {', '.join(names)}" if classes else ""
-        raise DataError("\n".join(filter(None, (f"{source}: train has no object{chosen}", faults.summary()))))
+    _check_objects(source, splits["train"], f" of the classes {', '.join(names)}" if classes else "", faults)
     return DetectionData(
         train=splits["train"],
         validation=splits["validation"],
@@ -70,6 +71,11 @@ def load_detection(
         skipped=faults.lines(),
         notes=_notes(names, splits["train"], splits["validation"]),
     )
+
+
+def _check_objects(source: str, train: DetectionSplit, chosen: str, faults: Faults) -> None:
+    if not train.object_count:
+        raise DataError("\n".join(filter(None, (f"{source}: train has no object{chosen}", faults.summary()))))
 
 
 def _splits(
@@ -147,6 +153,9 @@ def _read(
     every: dict[str, None] = {}
     for value, file, _ in annotated.values():
         every |= dict.fromkeys(categories_of(value, file).values())
+    if not every:  # of VOC, a split alone may have none: its images are negatives
+        files = ", ".join(str(file) for _, file, _ in annotated.values())
+        raise DataError("\n".join(filter(None, (f"{files}: there are no categories", faults.summary()))))
     chosen = Classes(names=_choose(tuple(every), classes), chosen=classes is not None)
     return chosen.names, {
         split: read_split(value, file, folders, chosen, faults) for split, (value, file, folders) in annotated.items()

@@ -10,8 +10,8 @@ from PIL import Image
 
 from accelzoo.draw import generator, sample
 from accelzoo.tasks.data import Normalization, measure_normalization
-from accelzoo.tasks.detection.data import DetectionSplit, Pixels
-from accelzoo.tasks.detection.letterbox import scaled_size
+from accelzoo.tasks.detection.data import DetectionSplit, ImageRecord, Pixels
+from accelzoo.tasks.detection.letterbox import Letterbox, scaled_size
 from accelzoo.tasks.detection.pictures import decode
 
 MEMORY_BYTES = 1 << 30
@@ -54,13 +54,33 @@ class ImageStore:
         known = self._kept.get(index)
         if known is not None:
             return known
-        pixels = shrunk(decode(self._records[index]), self._longest)
+        pixels = self._prepared(self._records[index])
         pixels.flags.writeable = False
         with self._lock:
             if index not in self._kept and pixels.nbytes <= self._left:
                 self._kept[index] = pixels
                 self._left -= pixels.nbytes
         return pixels
+
+    def _prepared(self, record: ImageRecord) -> Pixels:
+        return shrunk(decode(record), self._longest)
+
+
+class PlacedStore(ImageStore):
+    """Serves the images of a split resized as `Letterbox.of` places them: rendering them there only copies pixels.
+
+    Args:
+        split: The images.
+        input_size: (channels, height, width) of the network.
+        memory_bytes: Most bytes to keep.
+    """
+
+    def __init__(self, split: DetectionSplit, input_size: tuple[int, ...], memory_bytes: int = MEMORY_BYTES) -> None:
+        super().__init__(split, max(input_size[-2:]), memory_bytes)
+        self._input_size = input_size
+
+    def _prepared(self, record: ImageRecord) -> Pixels:
+        return Letterbox.of(record.width, record.height, self._input_size).cut(decode(record))
 
 
 def shrunk(pixels: Pixels, longest: int) -> Pixels:

@@ -10,7 +10,7 @@ from accelzoo.errors import DataError
 from accelzoo.tasks.data import Normalization
 from accelzoo.tasks.detection.augment import DetectionAugment
 from accelzoo.tasks.detection.data import DetectionData, DetectionSplit, digest_of
-from accelzoo.tasks.detection.store import MEMORY_BYTES, ImageStore, longest_side, measure
+from accelzoo.tasks.detection.store import MEMORY_BYTES, ImageStore, PlacedStore, longest_side, measure
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class DetectionView:
         input_size: (3, height, width) that images are brought to, aspect ratio kept.
         augment: Random changes to training images.
         normalization: Mean and standard deviation per channel that networks are fed with.
-        memory_bytes: Most bytes of decoded training images to keep.
+        memory_bytes: Most bytes of decoded images to keep, of training and of validation each.
     """
 
     train: DetectionSplit
@@ -44,6 +44,7 @@ class DetectionView:
     normalization: Normalization
     memory_bytes: int = MEMORY_BYTES
     _stores: list[ImageStore] = field(default_factory=list, init=False, repr=False)
+    _placed: list[PlacedStore] = field(default_factory=list, init=False, repr=False)
 
     def digest(self) -> str:
         """Returns `sha256:…` over both splits, the input size, the augmentation and the normalisation."""
@@ -63,6 +64,12 @@ class DetectionView:
             longest = longest_side(self.input_size, self.augment.scale[1])
             self._stores.append(ImageStore(self.train, longest, self.memory_bytes))
         return self._stores[0]
+
+    def validation_store(self) -> PlacedStore:
+        """Returns the decoded validation images at the input size; all feeds of this view share them."""
+        if not self._placed:
+            self._placed.append(PlacedStore(self.validation, self.input_size, self.memory_bytes))
+        return self._placed[0]
 
     def feed(self, model: nn.Module, config: TrainConfig, device: torch.device) -> DetectionFeed:
         """Returns what `model` is trained from.

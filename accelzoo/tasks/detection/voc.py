@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -52,7 +53,9 @@ def voc_to_coco(folder: Path | str, split: str, faults: Faults | None = None) ->
         raise DataError(f"{file}: the list is empty")
     images: list[dict[str, Any]] = []
     objects: list[tuple[str, str, list[float], bool]] = []
-    for name in names:
+    for name, times in Counter(names).items():
+        if times > 1:
+            noted.leave_out(f"{file}: image {name!r} is listed {times} times; it is read once")
         path = home / "Annotations" / f"{name}.xml"
         try:
             root = ElementTree.parse(path).getroot()

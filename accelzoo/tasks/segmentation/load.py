@@ -34,7 +34,12 @@ _SHOWN = 5
 
 
 def load_segmentation(
-    source: str, *, strict: bool = False, validation_fraction: float = 0.1, seed: int = 0
+    source: str,
+    *,
+    strict: bool = False,
+    require_test: bool = False,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
 ) -> SegmentationData:
     """Reads a data set for semantic segmentation, and every file of it once.
 
@@ -46,6 +51,7 @@ def load_segmentation(
         source: `folder:PATH` (see `folders`), `camvid:PATH`, `pets:PATH`, `voc:PATH`, `ade20k:PATH`, or `shapes` (drawn
             figures; `shapes?count=200&size=64&seed=0`).
         strict: Refuse the set in the place of leaving images out.
+        require_test: Of a source without a test split, take the validation split for it, and draw validation anew.
         validation_fraction: Share of train to draw for validation, when the source has none.
         seed: Seed of that draw.
 
@@ -59,6 +65,8 @@ def load_segmentation(
     parts, skipped, normalization = _check(source, raw)
     if strict and skipped:
         raise DataError(f"{source}: {len(skipped)} images cannot be used{_first(skipped)}")
+    if require_test and "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
     notes = _draw_validation(source, parts, validation_fraction, seed)
     notes += _absent_classes(parts["validation"])
     return SegmentationData(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from accelzoo.draw import generator
 from accelzoo.errors import DataError
+from accelzoo.hwmodel.oracles.protocol import import_tool
 from accelzoo.tasks.segmentation.masks import IGNORE
 
 _BOOTSTRAP_STREAM = 0xB007
@@ -42,13 +43,10 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> NDArray
         classes: How many.
 
     Raises:
-        DataError: If torchmetrics is not installed.
+        MissingToolError: If the extra `seg` is not installed.
     """
-    try:
-        from torchmetrics.functional.classification import multiclass_confusion_matrix
-    except ImportError as error:
-        raise DataError("scoring segmentation needs torchmetrics: pip install 'accelzoo[seg]'") from error
-    counts: Tensor = multiclass_confusion_matrix(
+    tool = import_tool("torchmetrics.functional.classification", "seg")
+    counts: Tensor = tool.multiclass_confusion_matrix(
         predicted, labels.long(), num_classes=classes, ignore_index=IGNORE, validate_args=False
     )
     return counts.cpu().numpy().astype(np.int64)

@@ -37,24 +37,35 @@ def draw_segmentation(
         path: Where to write the picture; None: nowhere.
 
     Raises:
-        DataError: If a map of classes has another size than the image, or a class without a name.
+        DataError: If a map of classes has another size than the image, or a class without a name or colour, or the
+            picture cannot be written.
     """
     maps = {"prediction": predicted} if truth is None else {"truth": truth, "prediction": predicted}
     for name, labels in maps.items():
         if labels.shape != image.shape[:2]:
             raise DataError(f"{name} is {labels.shape}, the image {image.shape[:2]} (height, width)")
         top = labels[labels != IGNORE].max(initial=0)
-        if top >= len(class_names):
-            raise DataError(f"{name} has class {top}, there are {len(class_names)} names")
-    panels = {"image": image, **{name: _coloured(image, labels, palette) for name, labels in maps.items()}}
+        if top >= min(len(class_names), len(palette)):
+            raise DataError(f"{name} has class {top}, there are {len(class_names)} names and {len(palette)} colours")
+    panels = {"image": image, **{name: coloured(image, labels, palette) for name, labels in maps.items()}}
     shown = sorted({int(label) for labels in maps.values() for label in np.unique(labels)} - {IGNORE})
     picture = _lay_out(panels, [(class_names[label], palette[label]) for label in shown])
     if path is not None:
-        picture.save(path)
+        try:
+            picture.save(path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot write the picture ({error})") from error
     return picture
 
 
-def _coloured(image: NDArray[np.uint8], labels: NDArray[np.uint8], palette: Sequence[Colour]) -> NDArray[np.uint8]:
+def coloured(image: NDArray[np.uint8], labels: NDArray[np.uint8], palette: Sequence[Colour]) -> NDArray[np.uint8]:
+    """Returns an image under the colours of its classes, with their outlines in full colour.
+
+    Args:
+        image: uint8 (height, width, 3).
+        labels: uint8 (height, width), classes; `IGNORE` (255) is left bare.
+        palette: One colour per class.
+    """
     table = np.zeros((256, 3), dtype=np.float64)
     table[: len(palette)] = palette
     labelled = (labels != IGNORE)[..., None]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from accelzoo.errors import check_one_of
 from accelzoo.tasks.data import Normalization
 from accelzoo.tasks.segmentation.augment import SegmentationAugment
-from accelzoo.tasks.segmentation.data import SegmentationSplit
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from accelzoo.tasks.segmentation.data import SegmentationSplit
     from accelzoo.tasks.segmentation.feed import SegmentationFeed
     from accelzoo.training.config import TrainConfig
 
@@ -80,7 +80,7 @@ class SegmentationView:
         """Returns the batches, loss and evaluation of one training.
 
         Raises:
-            DataError: If `model` names its classes' number and it is not that of the data, or train is empty.
+            DataError: If `model` names its classes' number and it is not that of the data.
         """
         from accelzoo.tasks.segmentation.feed import SegmentationFeed
 

@@ -219,6 +219,16 @@ def test_a_missing_validation_split_is_drawn_seeded_and_disjoint(tmp_path: Path)
     assert {record.id for record in again.validation.images} == ids[1]
 
 
+def test_a_source_without_a_test_split_can_give_its_validation_split_for_it(tmp_path: Path) -> None:
+    source = write_coco(tmp_path, small(), small())
+    plain, required = load_detection(source), load_detection(source, require_test=True, validation_fraction=0.5)
+    assert plain.test is None
+    assert required.test is not None
+    assert required.test.digest() == plain.validation.digest()
+    drawn = [record.id for part in (required.train, required.validation) for record in part.images]
+    assert sorted(drawn) == sorted(record.id for record in plain.train.images)
+
+
 def write_voc(folder: Path) -> Path:
     for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (folder / part).mkdir(parents=True)
@@ -322,3 +332,48 @@ def test_real_data_are_read_without_a_fault(
     assert (len(data.train), len(data.validation)) == images
     assert data.train.object_count == objects[0]
     assert objects[1] in (None, data.validation.object_count)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": [1]}, r"annotation 1: image id \[1\] is unknown"),
+        ({"category_id": {}}, r"annotation 1: category id {} is unknown"),
+        ({"id": [1]}, r"annotation \[1\]: its id is neither a number nor a text"),
+        ({"bbox": [0, 0, 10**400, 5]}, r"annotation 1: bbox .* must be four finite numbers"),
+    ],
+)
+def test_ids_and_numbers_of_no_use_are_located(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    content = small()
+    content["annotations"][0] |= change
+    source = write_coco(tmp_path, content)
+    with pytest.raises(DataError, match=rf"train\.json: {message}"):
+        load_detection(source, strict=True)
+    assert load_detection(source).train.object_count == 1
+
+
+def test_an_image_whose_id_is_a_list_is_located(tmp_path: Path) -> None:
+    content = small()
+    content["images"].append({"id": [4], "file_name": "4.png"})
+    (line,) = load_detection(write_coco(tmp_path, content)).skipped
+    assert "train.json: image {'id': [4], 'file_name': '4.png'} needs an 'id'" in line
+
+
+def test_a_voc_image_that_is_listed_twice_has_its_boxes_once(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path)
+    (folder / "ImageSets/Main/train.txt").write_text("a\nc\na\n", encoding="utf-8")
+    data = load_detection(f"voc:{folder}")
+    assert [len(boxes) for boxes in data.train.boxes] == [2, 0]
+    assert data.skipped == (f"{folder / 'ImageSets/Main/train.txt'}: image 'a' is listed 2 times; it is read once",)
+
+
+def test_a_voc_split_without_objects_is_one_of_negatives(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path)
+    (folder / "ImageSets/Main/train.txt").write_text("a\nb\n", encoding="utf-8")
+    (folder / "ImageSets/Main/val.txt").write_text("c\n", encoding="utf-8")
+    data = load_detection(f"voc:{folder}", strict=True)
+    assert (len(data.validation), data.validation.object_count) == (1, 0)
+    assert data.notes == ("no object in validation: cat, dog",)
+    (folder / "ImageSets/Main/train.txt").write_text("c\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.txt, .*val\.txt: there are no categories"):
+        load_detection(f"voc:{folder}")

@@ -96,3 +96,20 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         draw_detections(GREY, detections, (*NAMES, "dog"), tmp_path / "found.nothing")
     with pytest.raises(DataError, match="no such image file"):
         draw_detections(tmp_path / "absent.png", detections, (*NAMES, "dog"))
+
+
+def test_a_box_with_exchanged_sides_is_drawn_the_right_way_round() -> None:
+    right, exchanged = ([60, 50, 150, 110], [150, 110, 60, 50])
+    pictures = [draw_detections(GREY, found([box], [1], [0.87]), NAMES) for box in (right, exchanged)]
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+    truths = [draw_detections(GREY, found([], [], []), NAMES, truth=np.array([box])) for box in (right, exchanged)]
+    assert truths[0].tobytes() == truths[1].tobytes()
+
+
+def test_what_has_no_place_or_no_name_is_refused() -> None:
+    with pytest.raises(DataError, match=r"detection 1: the box .*nan.* must be four finite numbers"):
+        draw_detections(GREY, found([[1, 1, 9, 9], [1, 1, np.nan, 9]], [0, 0], [0.9, 0.8]), NAMES)
+    with pytest.raises(DataError, match=r"object 0: the box .*inf"):
+        draw_detections(GREY, found([], [], []), NAMES, truth=np.array([[1, 1, np.inf, 9]]))
+    with pytest.raises(DataError, match=r"labels \(=\[-1\]\) must lie in 0 … 1"):
+        draw_detections(GREY, found([[1, 1, 9, 9]], [-1], [0.9]), NAMES)

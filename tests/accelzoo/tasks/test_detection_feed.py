@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,14 @@ from accelzoo.heads.retina import RetinaHead
 from accelzoo.heads.ssdlite import SSDLiteHead
 from accelzoo.necks import FPN, BiFPN
 from accelzoo.tasks.data import Normalization
-from accelzoo.tasks.detection import DetectionAugment, DetectionData, DetectionFeed, DetectionView, load_detection
+from accelzoo.tasks.detection import (
+    DetectionAugment,
+    DetectionData,
+    DetectionFeed,
+    DetectionView,
+    evaluate_detection,
+    load_detection,
+)
 from accelzoo.training.config import TrainConfig
 
 SIDE = 64
@@ -182,3 +190,21 @@ def test_a_few_steps_on_shapes_lower_the_loss(shapes: DetectionData) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("side", [SIDE, [3, SIDE, 2 * SIDE]])
+def test_validation_images_are_decoded_once_and_score_the_same(side: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_detection("shapes?count=12&size=80")
+    arch = get_arch("ibn_t", head=HEADS[0], input_size=side)
+    network = arch.build()
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    seen = data.view(arch.input_size)
+    wanted = evaluate_detection(network, seen.validation, seen.input_size, seen.normalization)
+    batches = seen.feed(network, TrainConfig(batch_size=4), CPU)
+    assert batches.evaluate(network) == wanted
+    decoded: list[object] = []
+    monkeypatch.setattr("accelzoo.tasks.detection.store.decode", decoded.append)
+    assert seen.feed(network, TrainConfig(batch_size=4), CPU).evaluate(network) == wanted
+    assert not decoded

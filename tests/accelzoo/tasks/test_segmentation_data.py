@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from tests.checkout import ROOT
 SHARED = ROOT / "../shared/data"
 
 
-def loaded(kind: str, root: Path, **options: bool) -> SegmentationData:
+def loaded(kind: str, root: Path, **options: Any) -> SegmentationData:
     return load_segmentation(f"{kind}:{root}", **options)
 
 
@@ -277,6 +278,15 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
         loaded("folder", root)
 
 
+def test_a_source_without_a_test_split_can_give_its_validation_split_for_it(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, train=8)
+    plain, required = loaded("folder", root), loaded("folder", root, require_test=True, validation_fraction=0.25)
+    assert plain.test is None
+    assert required.test is not None
+    assert required.test.digest() == plain.validation.digest()
+    assert (len(required.train), len(required.validation)) == (6, 2)
+
+
 def test_digests_tell_data_and_settings_apart(tmp_path: Path) -> None:
     data = loaded("folder", write_folder(tmp_path / "a"))
     other = loaded("folder", write_folder(tmp_path / "b", train=5))
@@ -305,5 +315,7 @@ def test_shared_sets_are_read_whole(kind: str, folder: str, sizes: tuple[int, in
     assert data.notes == ()
 
 
-def test_importing_the_page_loads_no_torch() -> None:
-    assert fresh_python("import sys, accelzoo.tasks.segmentation; print('torch' in sys.modules)").strip() == "False"
+@pytest.mark.parametrize("page", ["accelzoo.tasks.segmentation", "accelzoo.recipes.schema"])
+def test_importing_the_page_loads_neither_torch_nor_pil(page: str) -> None:
+    found = fresh_python(f"import sys, {page}; print(sorted({{'torch', 'PIL'}} & sys.modules.keys()))")
+    assert found.strip() == "[]"

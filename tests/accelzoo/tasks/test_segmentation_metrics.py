@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from accelzoo.errors import DataError
+from accelzoo.hwmodel.oracles.protocol import MissingToolError
 from accelzoo.tasks.segmentation.masks import IGNORE
 from accelzoo.tasks.segmentation.metrics import (
     confusion_matrix,
@@ -67,3 +70,10 @@ def test_images_are_drawn_evenly_and_by_seed() -> None:
     np.testing.assert_allclose(counts.mean(0), 1, atol=0.08)  # 5 standard errors
     np.testing.assert_allclose(counts.var(0), 0.9, atol=0.12)  # binomial: 10 · 0.1 · 0.9
     assert (resample_counts(10, 4, seed=0) != resample_counts(10, 4, seed=1)).any()
+
+
+def test_without_torchmetrics_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchmetrics.functional.classification", None)
+    nothing = torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(MissingToolError, match=r"pip install 'accelzoo\[seg\]'"):
+        confusion_matrix(nothing, nothing, 2)

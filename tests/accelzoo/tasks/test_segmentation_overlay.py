@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from accelzoo.errors import DataError
-from accelzoo.tasks.segmentation import IGNORE, draw_segmentation
+from accelzoo.tasks.segmentation import IGNORE, coloured, draw_segmentation
 from tests.accelzoo.tasks.segmentation_sets import COLOURS, blocks, painted
 
 NAMES = ("red", "green", "blue")
@@ -50,3 +50,17 @@ def test_maps_that_do_not_fit_are_refused() -> None:
         draw_segmentation(image, blocks(), NAMES, COLOURS, truth=blocks(10, 32))
     with pytest.raises(DataError, match="class 2, there are 2 names"):
         draw_segmentation(image, blocks(), NAMES[:2], COLOURS)
+
+
+def test_what_cannot_be_coloured_or_written_is_refused(tmp_path: Path) -> None:
+    image = painted(blocks())
+    with pytest.raises(DataError, match="class 2, there are 3 names and 2 colours"):
+        draw_segmentation(image, blocks(), NAMES, COLOURS[:2])
+    with pytest.raises(DataError, match=r"absent.*cannot write the picture"):
+        draw_segmentation(image, blocks(), NAMES, COLOURS, path=tmp_path / "absent" / "out.png")
+
+
+def test_classes_are_coloured_over_the_image() -> None:
+    labels = np.array([[0, 0, 1, IGNORE, IGNORE]], dtype=np.uint8)
+    shown = coloured(np.full((1, 5, 3), 100, dtype=np.uint8), labels, ((0, 0, 200), (50, 0, 0)))
+    assert shown.tolist() == [[[40, 40, 160], [40, 40, 160], [50, 0, 0], [100] * 3, [100] * 3]]

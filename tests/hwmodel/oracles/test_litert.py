@@ -15,7 +15,7 @@ from accelzoo.hwmodel.oracles import MissingToolError, Oracle, OracleError, Unsu
 from accelzoo.hwmodel.oracles import litert as module
 from accelzoo.hwmodel.oracles.conformance import OracleContract
 from accelzoo.hwmodel.oracles.interleaved import Plan
-from accelzoo.hwmodel.oracles.tflite_graph import Precision
+from accelzoo.hwmodel.oracles.tflite_model import Precision
 from accelzoo.hwmodel.oracles.tflite_writer import write
 from tests.hwmodel.networks import conv
 from tests.hwmodel.oracles.every_kind import every_kind

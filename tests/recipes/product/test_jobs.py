@@ -14,6 +14,7 @@ from accelzoo.build import build
 from accelzoo.errors import AccelzooError, DataError
 from accelzoo.heads import ClassificationHead
 from accelzoo.recipes.job_pool import run_jobs
+from accelzoo.recipes.product.compile_job import CompileJob
 from accelzoo.recipes.product.job_context import ProductContext
 from accelzoo.recipes.product.jobs import PretrainJob, TrainJob, TrialJob, load_trained, load_trunk, trunk_classifier
 from accelzoo.recipes.product.searching import fit_baseline
@@ -111,6 +112,17 @@ def test_a_trial_that_diverges_has_no_score(context: ProductContext, monkeypatch
     (result,) = do(context, job).values()
     assert (result["score"], result["reason"]) == (None, "the loss is nan")
     assert job.describe(result).endswith("the loss is nan")
+
+
+def test_a_compiler_that_was_missing_is_asked_again(context: ProductContext) -> None:
+    job = CompileJob(job=TrainJob(arch=fit_baseline(context.recipe, CLASSES), seed=0), target=context.recipe.target)
+    job.forget_refusal(context)  # nothing is there yet
+    context.record(job.name, "sha256:0", {"compiled": None, "why_not": "no vela", "wall_s": 0.0})
+    job.forget_refusal(context)
+    assert context.recorded(job.name) is None
+    context.record(job.name, "sha256:0", {"compiled": {"tool": "vela", "latency_s": 1.0}, "wall_s": 1.0})
+    job.forget_refusal(context)
+    assert context.recorded(job.name) is not None
 
 
 def test_results_belong_to_data_and_training(context: ProductContext) -> None:

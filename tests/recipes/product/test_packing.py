@@ -77,6 +77,13 @@ def test_a_release_loads_back(task: str, kind: type, tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(again(images), model(images), rtol=0, atol=0)
     assert read_release(release.folder).read_quantization() == RANGES
+    assert accelzoo.get_arch(kind(release.folder)) == model.arch  # what `accelzoo cost` prices
+
+
+def test_a_folder_of_releases_is_none_and_names_them(tmp_path: Path) -> None:
+    release, _ = packed(tmp_path, "detection")
+    with pytest.raises(ReleaseError, match=f"a folder that is no release; releases in it: {release.folder}"):
+        accelzoo.create_model(str(tmp_path))
 
 
 def test_the_classes_of_a_released_detector_are_fixed(tmp_path: Path) -> None:

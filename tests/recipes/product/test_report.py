@@ -102,6 +102,23 @@ def test_other_targets_and_why_not() -> None:
     assert "- npu: no referee of fast: odd\n" in text
 
 
+def test_why_networks_were_not_compiled_and_what_estimates_leave_out() -> None:
+    base, ours = (trained(name, 0.7, compiled_s=None, prices=priced(COST)) for name in ("baseline", "fast"))
+    bound = Priced(target="npu", cost=replace(HALF, unpriced=("head.pool",)))
+    ours = replace(ours, prices={**ours.prices, "npu": bound})
+    base = replace(base, prices={**base.prices, "npu": Priced(target="npu", cost=COST)})
+    found = comparison([base, ours], not_compiled={"baseline": "no vela", "fast": "no vela"})
+    text = found.markdown()
+    assert "- Not compiled: `baseline`, `fast`: no vela\n" in text
+    assert "- npu, fast: the estimate is a lower bound, without head.pool\n" in text
+    assert found.to_json()["not_compiled"] == {"baseline": "no vela", "fast": "no vela"}
+
+
+def test_jobs_that_networks_share_count_once_where_the_run_says_so() -> None:
+    found = run(wall_s={"pretraining": 900.0, "training": 3600.0})
+    assert found.seconds() == {"pretraining": 900.0, "training": 3600.0}
+
+
 def test_core_hours_by_hand() -> None:
     found = run(wall_s={"searches": 7200.0, "trials": 0.0}, threads=2, notes=("A note.",))
     # Two networks: 900 s of pretraining each, two trainings of 1,800 s each.

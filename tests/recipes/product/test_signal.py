@@ -83,7 +83,7 @@ def test_scores_that_tell_no_networks_apart_are_refused() -> None:
 
 
 def test_a_space_whose_networks_share_a_score_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = signals.get_score
+    known = get_score
     monkeypatch.setattr(signals, "get_score", lambda name: _constant if name == "zen" else known(name))
     signal = CapacitySignal.of(SignalPlan(scores=("zen", "params"), sample=8), space(), baseline(), 0)
     assert signal.deviations[0] == 0 < signal.deviations[1]

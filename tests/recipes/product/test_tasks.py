@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from accelzoo.arch import Arch
+from accelzoo.quantization import calibration_images
 from accelzoo.recipes.product.tasks import DetectorData, SegmenterData, product_data
 from accelzoo.tasks.data import Normalization
 from tests.recipes.product.tiny_product import network, product_recipe
@@ -44,6 +45,7 @@ def test_calibration_images_are_normalised_training_images(task: str, tmp_path: 
     assert len({row.index(1) for row in nearest}) == 5
     assert np.array_equal(images, data.calibration(arch, 5))
     assert len(data.calibration(arch, 99)) == len(known) == 12
+    assert np.array_equal(images, calibration_images(arch, data.source, 5, statistics))  # those of `accelzoo compile`
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -58,7 +60,7 @@ def test_it_travels_by_name_and_is_read_once(task: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_augmentation_and_images_are_in_the_digest(task: str, tmp_path: Path) -> None:
-    plan = {task: {"augment": {"flip": 0.25}}}
+    plan: dict[str, object] = {task: {"augment": {"flip": 0.25}}}
     other = "shapes?count=11&size=48&seed=0"
     changes: list[dict[str, object]] = [{}, plan, {"data": other}]
     assert len({of(task, tmp_path, **changed).digest() for changed in changes}) == 3

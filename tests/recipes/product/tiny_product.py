@@ -96,8 +96,9 @@ def made(folder: Path) -> dict[str, str]:
 
 def main() -> None:
     from accelzoo.training import loop
+    from accelzoo.training.checkpoint import save_checkpoint
 
-    real, counter, number = loop.save_checkpoint, itertools.count(1), int(sys.argv[1])
+    real, counter, number = save_checkpoint, itertools.count(1), int(sys.argv[1])
 
     def save(*arguments: Any) -> None:
         if next(counter) == number:

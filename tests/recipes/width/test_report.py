@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from accelzoo.recipes.units import latency_unit
 from accelzoo.recipes.width.gain import Gain, Measure, paired_gain
-from accelzoo.recipes.width.report import WidthComparison, latency_unit
+from accelzoo.recipes.width.report import WidthComparison
 from tests.recipes.width.width_runs import trained
 
 # Student's quantile for 97.5 % with 2 degrees of freedom, as printed in any table; with 1 it is 12.7062.
