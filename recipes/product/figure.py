@@ -31,7 +31,10 @@ def draw_figure(path: Path, size: tuple[float, float], fill: Callable[[Figure], 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with pyplot.rc_context({**STYLE, "svg.hashsalt": "accelzoo"}):
+    # From the defaults on: a tool that has timed a network in this process may have set its own style (ZigZag does).
+    with pyplot.rc_context():
+        pyplot.rcdefaults()
+        pyplot.rcParams.update({**STYLE, "svg.hashsalt": "accelzoo"})
         figure = pyplot.figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
         try:
             fill(figure)
