@@ -41,6 +41,10 @@ PUBLISHED = {
     "semnasnet": "semnasnet_100",
     "single_path_nas": "spnasnet_100",
     "spaghettinet_edgetpu": "spaghettinet_edgetpu_s",
+    "presence": "presence_ibn",
+    "presence_fusion": "presence_ibn",
+    "presence_width": "presence_ibn",
+    "room": "room_cpu",
 }
 ALONE = {"ibn", "ibn_detection", "ibn_segmentation", "ibn_sequence"}  # made around no network
 
