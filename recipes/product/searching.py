@@ -201,13 +201,16 @@ def _kept_signal(path: Path, plan: SearchPlan, space: Space, baseline: Arch) -> 
 
 
 def _better(result: Result, least: float, limit_s: float) -> tuple[Contender, ...]:
-    """Returns the part of a search's front that beats the baseline, slowest first; of equal points the first found."""
+    """Returns the part of a search's front that beats the baseline, slowest first; of equal points the first found.
+
+    Architectures are in normal form: what is trained and released has one description, whatever space it came from.
+    """
     found: dict[tuple[float, float], Contender] = {}
     for candidate in result.front_of(_LATENCY):
         latency_s = _latency_s(candidate)
         if candidate.accuracy >= least and latency_s < limit_s:
             contender = Contender(
-                arch=candidate.arch,
+                arch=candidate.arch.normal(),
                 signal=candidate.accuracy,
                 latency_s=latency_s,
                 genome=candidate.genome,
