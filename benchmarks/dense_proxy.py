@@ -44,6 +44,8 @@ RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)
 TASKS = {"detection": "AP50", "segmentation": "mIoU"}
 SHORT, FINAL = "short training", "final"
+COMBINATIONS = (DEFAULT_COMBINATION, ("entropy", "macs", "params"), ("macs", "params"))
+"""By mean rank: the default of classifiers, that of the product recipes, and size alone."""
 
 Array = npt.NDArray[np.float64]
 
@@ -252,7 +254,7 @@ def partial_spearman(one: Array, other: Array, given: Array) -> Array:
 
 
 def correlations(lines: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Correlates every score, the default combination and the short training with the final result.
+    """Correlates every score, combinations of them and the short training with the final result.
 
     Args:
         lines: Of networks that were trained; a score that is None ranks last.
@@ -263,7 +265,8 @@ def correlations(lines: Sequence[Mapping[str, Any]], seed: int) -> list[dict[str
     """
     finals = np.array([line["final"]["value"] for line in lines])
     columns = {name: _column(lines, name) for name in lines[0]["scores"]}
-    columns[" + ".join(DEFAULT_COMBINATION)] = rank_combination({name: columns[name] for name in DEFAULT_COMBINATION})
+    for names in COMBINATIONS:
+        columns[" + ".join(names)] = rank_combination({name: columns[name] for name in names})
     columns[SHORT] = np.array([line["short"]["value"] for line in lines])
     macs = columns["macs"]
     # The same samples for every score, drawn once.
@@ -298,7 +301,8 @@ def report(study: Study, lines: Sequence[Mapping[str, Any]]) -> tuple[str, dict[
     found = correlations(trained, study.seed)
     seconds = {name: float(np.mean([line["score_s"][name] for line in trained])) for name in trained[0]["score_s"]}
     seconds[SHORT] = float(np.mean([line["short_s"] for line in trained]))
-    seconds[" + ".join(DEFAULT_COMBINATION)] = sum(seconds[name] for name in DEFAULT_COMBINATION)
+    for names in COMBINATIONS:
+        seconds[" + ".join(names)] = sum(seconds[name] for name in names)
     rows = [[entry["score"], *_cells(entry), *_cells(entry.get("given_macs")), f"{seconds[entry['score']]:.3g}"]
             for entry in found]  # fmt: skip
     heads = ["score", "Spearman", "95 %", "of equal MACs", "95 %", "s per network"]

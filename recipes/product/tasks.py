@@ -71,25 +71,21 @@ class ProductData(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorData:
-    """Labelled boxes for a detector; see `ProductData`.
+class _Read:
+    """What both tasks pass on of the data as they were read.
 
     Args:
-        source: As for `load_detection`.
-        plan: Which classes, and how training images are changed.
+        source: Names the data.
+        plan: How training images are chosen and changed.
     """
 
     source: str
-    plan: DetectionPlan
+    plan: Any
 
     @property
-    def loaded(self) -> DetectionData:
-        """The data, read once by a process.
-
-        Raises:
-            DataError: If there is no test split.
-        """
-        return _detection(self.source, self.plan.classes)
+    def loaded(self) -> Any:
+        """The data, read once by a process."""
+        raise NotImplementedError
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -108,6 +104,27 @@ class DetectorData:
     def digest(self) -> str:
         """Returns `sha256:…` over train and validation and the changes to training images."""
         return _digest(self.loaded.digest(), self.plan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorData(_Read):
+    """Labelled boxes for a detector; see `ProductData`.
+
+    Args:
+        source: As for `load_detection`.
+        plan: Which classes, and how training images are changed.
+    """
+
+    plan: DetectionPlan
+
+    @property
+    def loaded(self) -> DetectionData:
+        """The data, read once by a process.
+
+        Raises:
+            DataError: If there is no test split.
+        """
+        return _detection(self.source, self.plan.classes)
 
     def normalization(self, arch: Arch) -> Normalization:
         """Returns the statistics of the train split."""
@@ -138,7 +155,7 @@ class DetectorData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SegmenterData:
+class SegmenterData(_Read):
     """Images with masks for a segmentation network; see `ProductData`.
 
     Args:
@@ -146,7 +163,6 @@ class SegmenterData:
         plan: How training images are changed.
     """
 
-    source: str
     plan: SegmentationPlan
 
     @property
@@ -157,24 +173,6 @@ class SegmenterData:
             DataError: If there is no test split.
         """
         return _segmentation(self.source)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per label."""
-        return self.loaded.class_names
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know of the data."""
-        return self.loaded.notes
-
-    def manifest(self) -> dict[str, Any]:
-        """Returns plain values for a lock file."""
-        return self.loaded.manifest()
-
-    def digest(self) -> str:
-        """Returns `sha256:…` over train and validation and the changes to training images."""
-        return _digest(self.loaded.digest(), self.plan)
 
     def normalization(self, arch: Arch) -> Normalization:
         """Returns the statistics of the train split, whatever the network."""
