@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from accelzoo.errors import AccelzooError
     from accelzoo.export import export_onnx, export_program
     from accelzoo.hub import open_hub
+    from accelzoo.hubs.available import list_releases
     from accelzoo.hwmodel import Cost, Graph, Target, list_targets, load_target
     from accelzoo.importer import from_module
     from accelzoo.knobs import Choice, Space
@@ -36,6 +37,7 @@ _HOMES = {
     "get_arch": "registry",
     "get_space": "registry",
     "list_models": "registry",
+    "list_releases": "hubs.available",
     "list_spaces": "registry",
     "list_targets": "hwmodel",
     "load_target": "hwmodel",
@@ -59,6 +61,7 @@ __all__ = [  # noqa: RUF022 (the order of the page: what one calls first comes f
     "export_program",
     "Cost",
     "Graph",
+    "list_releases",
     "open_hub",
     "AccelzooError",
 ]

@@ -9,8 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from accelzoo._files import NotRegularError, read_regular, sha256_file
+from accelzoo._printable import printable
 
 SUMS_FILE = "SHA256SUMS"
+LONGEST_SUMS = 1 << 16
+"""Bytes; a release's has under a thousand."""
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]*)", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -86,7 +89,7 @@ def compare_folder(
 
 def _read_sums(folder: Path, expect: str | None) -> tuple[str, dict[str, str], list[str]]:
     try:
-        data = read_regular(folder / SUMS_FILE)
+        data = read_regular(folder / SUMS_FILE, at_most=LONGEST_SUMS)
     except NotRegularError:
         return "", {}, [_irregular(SUMS_FILE)]
     hashes, faults = parse_sums(data)
@@ -104,7 +107,7 @@ def _compare_file(folder: Path, name: str, present: set[str], expected: str | No
     except NotRegularError:
         return _irregular(name)
     if not listable:
-        return f"{name}: extra: expected no such file, found sha256 {actual}"
+        return f"{printable(name)}: extra: expected no such file, found sha256 {actual}"
     if expected is None:
         return f"{name}: not listed in {SUMS_FILE}: expected a line for it, found sha256 {actual}"
     if actual != expected:
@@ -117,4 +120,4 @@ def _missing(name: str, expected: str) -> str:
 
 
 def _irregular(name: str) -> str:
-    return f"{name}: expected a plain file, found a link, a folder or a device"
+    return f"{printable(name)}: expected a plain file, found a link, a folder or a device"

@@ -48,9 +48,19 @@ def open_regular(path: Path) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def read_regular(path: Path) -> bytes:
-    """Returns the bytes of a plain file; see `open_regular`."""
+def read_regular(path: Path, *, at_most: int | None = None) -> bytes:
+    """Returns the bytes of a plain file; see `open_regular`.
+
+    Args:
+        path: The file.
+        at_most: A size in bytes that it must not exceed; a longer one is not read.
+
+    Raises:
+        OSError: If it is longer, besides what `open_regular` raises.
+    """
     with open_regular(path) as file:
+        if at_most is not None and os.fstat(file.fileno()).st_size > at_most:
+            raise OSError(errno.EFBIG, f"longer than {at_most} bytes, which nothing of its kind is", str(path))
         return file.read()
 
 
@@ -185,7 +195,7 @@ def exclusive_lock(path: Path, *, timeout_s: float) -> Iterator[None]:
     import fcntl
 
     deadline_s = time.monotonic() + timeout_s
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         while True:
             try:

@@ -1,4 +1,9 @@
-"""Hubs: where releases are published to and pulled from."""
+"""Hubs: where releases are published to and pulled from.
+
+There is none on `s3://` or another object store: a head that only moves when it is the expected one would need writes
+under a condition, which `fsspec` does not offer and S3-compatible stores do not all keep. A shared directory, or a
+server that speaks the Hugging Face protocol, serves several machines.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from accelzoo.errors import AccelzooError
+from accelzoo.hubs.hugging_face import HfHub
 from accelzoo.hubs.local import LocalHub
 from accelzoo.hubs.locations import default_cache_directory, default_hub_directory
 from accelzoo.hubs.names import Reference, check_name, parse_reference
@@ -15,16 +21,17 @@ from accelzoo.hubs.protocol import ABSENT, ConflictError, Hub
 
 # Two letters or more: `C:` is a drive.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_HUGGING_FACE = re.compile(r"hf:|https?://([^/]*\.)?(huggingface\.co|hf\.co)(/|$)", re.IGNORECASE)
+_ENDPOINT = re.compile(r"https?://([^/?#@\s]+)(/[^?#@\s]*)?", re.IGNORECASE)
 _FILE_URL = re.compile(r"file://(?:localhost)?(/[^?#]*)", re.IGNORECASE)
-_ALLOWED = "allowed: a directory, 'file:///…', or nothing for the default hub"
+_ALLOWED = "allowed: a directory, 'file:///…', 'hf:', 'https://…', or nothing for the default hub"
 
 
 def open_hub(url: str | Path | None = None) -> Hub:
     """Opens a hub by its address.
 
     Args:
-        url: A directory or `file:///…`; None for `$ACCELZOO_HUB` (same forms), else the default local hub.
+        url: A directory or `file:///…`; `hf:` for Hugging Face (`$HF_ENDPOINT`, else huggingface.co); `https://…` for
+            another server that speaks its protocol; None for `$ACCELZOO_HUB` (same forms), else the default local hub.
 
     Raises:
         AccelzooError: If the address is of a kind that does not exist.
@@ -40,9 +47,22 @@ def open_hub(url: str | Path | None = None) -> Hub:
         return LocalHub(Path(url).expanduser())
     if scheme[1].lower() == "file":
         return LocalHub(_file_path(url))
-    if _HUGGING_FACE.match(url):
-        raise AccelzooError(f"hub address {url!r}: only local hubs exist yet, none on Hugging Face; {_ALLOWED}")
+    if scheme[1].lower() == "hf":
+        if url.lower() not in ("hf:", "hf://"):
+            raise AccelzooError(f"hub address {url!r}: expected 'hf:' alone; a release on it is 'hf:owner/name'")
+        return HfHub()
+    if scheme[1].lower() in ("http", "https"):
+        return HfHub(_endpoint(url))
     raise AccelzooError(f"hub address {url!r}: unknown kind {scheme[1]!r}; {_ALLOWED}")
+
+
+def _endpoint(url: str) -> str:
+    match = _ENDPOINT.fullmatch(url)
+    if match is None:  # the address may hold a password or a token: it is not repeated
+        raise AccelzooError("hub address: expected 'https://server[/path]' without user, password, '?' or '#'")
+    if match[1].lower() in ("huggingface.co", "www.huggingface.co", "hf.co") and (match[2] or "/") != "/":
+        raise AccelzooError(f"hub address {url!r}: expected 'hf:' or the server alone; a release is 'hf:owner/name'")
+    return url.rstrip("/")
 
 
 def _file_path(url: str) -> Path:
@@ -55,6 +75,7 @@ def _file_path(url: str) -> Path:
 __all__ = [
     "ABSENT",
     "ConflictError",
+    "HfHub",
     "Hub",
     "LocalHub",
     "Reference",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelzoo.arch import Arch
-from accelzoo.errors import ConfigError, ReleaseError, unknown_name
+from accelzoo.errors import ConfigError, unknown_name
 from accelzoo.families import Family, families
 from accelzoo.knobs import Space
 from accelzoo.overrides import overridden
@@ -79,14 +79,20 @@ def create_model(
     name: str | Path,
     pretrained: bool = False,
     weights: str | Path | Mapping[str, Any] | None = None,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
     **overrides: Any,
 ) -> Trunk:
     """Builds the network called `name` as a `torch.nn.Module`.
 
     Args:
-        name: A registered model, the path of a config file, or a release, which always comes with its weights: its
-            folder, or `hub:owner/name[@revision]` for a published one.
+        name: A registered model, the path of a config file, or a release, which always comes with all of its weights:
+            its folder, or `owner/name` for a published one, looked for on the local hub, then on Hugging Face
+            (`hub:owner/name`, `hf:owner/name`: there alone). `@` and a tag or digest may follow: `hf:me/x@sha256:…`.
         pretrained: Load the weights of the release that ships in the package under this name.
+        revision: The release's revision, unless the name has one; a folder or packaged release must have this digest.
+        cache_dir: Where pulled releases are kept; `$ACCELZOO_CACHE` or the user's cache directory by default.
         weights: Other weights to load: `timm` for those that timm offers (downloaded on first use; `timm:TAG` for one
             of several), a `.safetensors` or `.pth` file, or a state dict; see `accelzoo.weights`.
         **overrides: See `get_arch`. With a release, only `num_classes` may differ from it. Whatever the weights,
@@ -94,18 +100,22 @@ def create_model(
             adapts the first convolution, and a dense `head` starts fresh.
 
     Raises:
-        UnknownNameError: If there is no such model.
-        ConfigError: If an override is unknown or its value is out of range, or `weights` names nothing.
+        UnknownNameError: If there is no such model, or no hub has the release.
+        ConfigError: If an override is unknown or its value is out of range, `weights` names nothing, or `revision` or
+            `cache_dir` is given for what is no release.
         ReleaseError: If there are no such weights, they are damaged, or they do not fit.
         ShapeError: If the head needs a level that the network lacks, or that its input size makes too small.
     """
     from accelzoo.build import build
-    from accelzoo.pretrained import is_release, load_pretrained
+    from accelzoo.pretrained import load_pretrained, names_release
 
-    if pretrained or str(name).startswith("hub:") or is_release(name):
+    if pretrained or names_release(name):
         if weights is not None:
             raise ConfigError([f"{name}: a release comes with its own weights; leave weights out"])
-        return load_pretrained(str(name), overrides)
+        return load_pretrained(name, overrides, revision=revision, cache_dir=cache_dir)
+    if revision is not None or cache_dir is not None:
+        option = "cache_dir" if revision is None else "revision"
+        raise ConfigError([f"{name}: {option} is for releases; with pretrained=True, of one that ships in the package"])
     arch = get_arch(name, **overrides)
     if arch.head.task != "classification":
         arch.lower()  # the module alone would run on maps that have nothing left to halve
@@ -123,13 +133,11 @@ def _is_file(name: str | Path) -> bool:
 def _named(name: str) -> Arch:
     if name in models() or not Path(name).is_dir():
         return _registered(name)
-    from accelzoo.pretrained import is_release
+    from accelzoo.pretrained import is_release, no_release
     from accelzoo.release import read_release
 
     if not is_release(name):
-        inside = sorted(str(path) for path in Path(name).iterdir() if path.is_dir() and is_release(path))
-        hint = f"; releases in it: {', '.join(inside)}" if inside else ""
-        raise ReleaseError(f"{name}: a folder that is no release{hint}")
+        raise no_release(name)
     return Arch.from_config(read_release(name).config["accelzoo"]["arch"])
 
 

@@ -11,7 +11,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelzoo._checksums import SUMS_FILE, compare_folder, digest_of, format_sums, list_faults, parse_sums
+from accelzoo._checksums import (
+    LONGEST_SUMS,
+    SUMS_FILE,
+    compare_folder,
+    digest_of,
+    format_sums,
+    list_faults,
+    parse_sums,
+)
 from accelzoo._files import (
     install_folder,
     is_empty_folder,
@@ -39,6 +47,8 @@ RELEASE_FILES = (*HASHED_FILES, SUMS_FILE)
 QUANTIZATION_FILE = "quantization.json"
 OPTIONAL_FILES = (QUANTIZATION_FILE,)
 """What a release may hold besides, hashed like the others."""
+
+_LONGEST_TEXT = 1 << 26  # bytes; what a reader would otherwise take into memory whole, however long
 
 # What the safetensors numpy interface can write and read back; it names none of the others in its errors.
 _DTYPES = (
@@ -86,7 +96,7 @@ class Release:
 
     def read_recipe(self) -> str:
         """Returns the text of the recipe (YAML)."""
-        return self._read(RECIPE_FILE).decode("utf-8")
+        return self._read_text(RECIPE_FILE)
 
     def read_lock(self) -> dict[str, Any]:
         """Returns the lock: the record of the run that made this release."""
@@ -94,7 +104,7 @@ class Release:
 
     def read_card(self) -> str:
         """Returns the text of the model card (YAML front matter and Markdown)."""
-        return self._read(CARD_FILE).decode("utf-8")
+        return self._read_text(CARD_FILE)
 
     def read_quantization(self) -> dict[str, Any] | None:
         """Returns the ranges of activations, for int8 (`accelzoo.quantization.Calibration`); None if it has none."""
@@ -102,10 +112,16 @@ class Release:
             return None
         return _parse_object(self._read(QUANTIZATION_FILE), self.folder / QUANTIZATION_FILE)
 
+    def _read_text(self, name: str) -> str:
+        try:
+            return self._read(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ReleaseError(f"{self.folder / name}: not UTF-8 text: {error}") from None
+
     def _read(self, name: str) -> bytes:
         path = self.folder / name
         with system_errors_as_release_errors(f"read {path}"):
-            data = read_regular(path)
+            data = read_regular(path, at_most=None if name == WEIGHTS_FILE else _LONGEST_TEXT)
         actual = sha256(data).hexdigest()
         if actual != self.hashes[name]:
             raise ReleaseError(f"{path}: damaged: expected sha256 {self.hashes[name]}, found sha256 {actual}")
@@ -160,6 +176,25 @@ def write_release(
     return read_release(folder, verify=False)
 
 
+def vouched_files(
+    weights: Mapping[str, np.ndarray[Any, Any]], recipe_yaml: str, trace_path: str | Path | None
+) -> dict[str, str]:
+    """Returns what a lock says of the files that `write_release` makes of these arguments.
+
+    SHA256SUMS alone can be rewritten to match an edited file; a lock that names the weights, the trace and the recipe
+    ties them to the run as well.
+
+    Returns:
+        File name → sha256 in hexadecimal.
+    """
+    contents = {
+        WEIGHTS_FILE: _weights_bytes(weights),
+        TRACE_FILE: b"" if trace_path is None else Path(trace_path).read_bytes(),
+        RECIPE_FILE: recipe_yaml.encode("utf-8"),
+    }
+    return {name: sha256(data).hexdigest() for name, data in contents.items()}
+
+
 def read_release(folder: str | Path, verify: bool = True) -> Release:
     """Opens a release folder.
 
@@ -173,8 +208,8 @@ def read_release(folder: str | Path, verify: bool = True) -> Release:
     folder = Path(folder)
     verified = verify_folder(folder) if verify else None
     with system_errors_as_release_errors(f"read the release {folder}"):
-        sums = read_regular(_existing(folder) / SUMS_FILE)
-        config_bytes = read_regular(folder / CONFIG_FILE)
+        sums = read_regular(_existing(folder) / SUMS_FILE, at_most=LONGEST_SUMS)
+        config_bytes = read_regular(folder / CONFIG_FILE, at_most=_LONGEST_TEXT)
     hashes, faults = parse_sums(sums)
     faults += [f"{SUMS_FILE}: no line for {name}" for name in HASHED_FILES if name not in hashes]
     digest = digest_of(sums)
@@ -284,9 +319,13 @@ def _json_bytes(value: Mapping[str, Any], name: str) -> bytes:
 
 def _parse_object(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # of broken text, and of brackets nested too deep
         raise ReleaseError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ReleaseError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON value")

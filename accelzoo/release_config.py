@@ -124,6 +124,23 @@ def _contradictions(config: Mapping[str, Any], pretrained: Mapping[str, Any], ow
         ours, theirs = own[key], pretrained[key]
         if not isinstance(ours, Sequence) or not isinstance(theirs, Sequence) or list(ours) != list(theirs):
             faults.append(f"accelzoo.{key} (={ours!r}) and pretrained_cfg.{key} (={theirs!r}) must be equal lists")
+    faults += _unreadable(own)
     if not isinstance(own["arch_digest"], str) or not is_digest(own["arch_digest"]):
         faults.append(f"accelzoo.arch_digest: expected 'sha256:' and 64 hex digits, found {own['arch_digest']!r}")
+    return faults
+
+
+def _unreadable(own: Mapping[str, Any]) -> list[str]:
+    faults = []
+    metrics, cost = own["metrics"], own["cost"]
+    if not isinstance(metrics, Mapping):
+        faults.append(f"accelzoo.metrics: expected a mapping, found {type(metrics).__name__}")
+    else:
+        for name, value in metrics.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                faults.append(f"accelzoo.metrics.{name}: expected a number, found {value!r}")
+    if cost is not None and not isinstance(cost, Mapping):
+        faults.append(f"accelzoo.cost: expected a mapping or none, found {type(cost).__name__}")
+    if own["target"] is not None and not isinstance(own["target"], str):
+        faults.append(f"accelzoo.target: expected a name or none, found {own['target']!r}")
     return faults

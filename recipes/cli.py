@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from accelzoo import __version__
+from accelzoo._printable import printable
 from accelzoo.errors import AccelzooError, suggestion
 from accelzoo.recipes.commands import VERBS, Command, load_command
 from accelzoo.recipes.output import ClosedOutputError
@@ -102,7 +103,7 @@ def _parse_without_verb(arguments: Sequence[str]) -> None:
 
 
 def _complain(message: str) -> None:
-    print(f"accelzoo: {message}", file=sys.stderr)
+    print(printable(f"accelzoo: {message}", keep="\n"), file=sys.stderr)
 
 
 if __name__ == "__main__":

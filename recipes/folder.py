@@ -17,7 +17,7 @@ from accelzoo.recipes.schema import AnyRecipe, check_unchanged
 RECIPE_FILE = "recipe.yaml"
 _FILE = (
     r"recipe\.yaml|table\.md|(widths|strips|front|predictions)\.(png|svg)"
-    r"|(lock|seconds|shortlist|choices|latency_table|networks)\.json"
+    r"|(lock|seconds|energy|shortlist|choices|latency_table|networks)\.json"
 )
 _MADE_BY_RUNS = re.compile(
     r"search|finalists|trainings|jobs|prices|slimmable|release|(timings|width)\.jsonl|\.release\.[^.]+\.partial"

@@ -16,7 +16,7 @@ from accelzoo.recipes.folder import RunFolder
 from accelzoo.recipes.pricing import Task
 from accelzoo.recipes.schema import Finalists, SearchPlan
 from accelzoo.recipes.trainings import TrainingSignal
-from accelzoo.search import Candidate, TargetCosts
+from accelzoo.search import Candidate, Objective, Result, TargetCosts, run
 from accelzoo.search.halving import successive_halving
 from accelzoo.search.race import Race, Trial
 from accelzoo.search.scores import ScoreTable
@@ -73,17 +73,79 @@ def _arguments(plan: SearchPlan, task: Task) -> dict[str, Any]:
     }
 
 
+def objective_of(plan: SearchPlan, task: Task) -> Objective:
+    """Returns what a recipe's search maximises: accuracy, with latency against the baseline's in the score."""
+    return Objective(exponent=plan.latency_exponent, reference=task.baseline_cost.latency_s)
+
+
+def search_space(
+    plan: SearchPlan,
+    task: Task,
+    signal: Callable[[Arch], float],
+    shortlist: Shortlist | None,
+    folder: Path,
+    workers: int | str | Workers,
+    *,
+    progress: bool | None,
+) -> Result:
+    """Searches a recipe's space, or what the shortlist keeps of it; goes on with the folder's trace.
+
+    Args:
+        plan: How.
+        task: Where, and the most that a candidate may cost.
+        signal: Architecture → accuracy.
+        shortlist: The only genomes that are proposed; None: all of the space.
+        folder: Where the trace is kept.
+        workers: Who evaluates candidates.
+        progress: Show a line; None: if standard error is a terminal.
+
+    Raises:
+        TraceError: If the folder's trace is broken, in use, or of another search.
+    """
+    return run(
+        task.space,
+        signal,
+        evaluations=plan.evaluations,
+        algorithm=plan.algorithm,
+        algorithm_options=plan.options,
+        costs=TargetCosts(task.target),
+        budgets=task.budgets,
+        objective=objective_of(plan, task),
+        pool=None if shortlist is None else shortlist.genomes,
+        seed=plan.seed,
+        workers=workers,
+        pending=plan.pending,
+        folder=folder,
+        resume=True,
+        progress=progress,
+    )
+
+
 def describe_shortlist(made: Shortlist) -> dict[str, Any]:
     """What a lock says of a shortlist: how it was made, how many were seen and kept, and the digest of those."""
     chosen = {name: made.settings[name] for name in ("draw", "keep", "minimise", "scores", "seed")}
     return {**chosen, "seen": made.seen, "feasible": made.feasible, "kept": len(made), "digest": made.digest()}
 
 
-def describe_race(race: Race) -> dict[str, Any]:
-    """What a lock says of the finalists' race."""
+def describe_race(race: Race, finalists: Sequence[Candidate], reference: float) -> dict[str, Any]:
+    """What a lock says of the finalists' race: enough to choose the winner again without a training.
+
+    Args:
+        race: The race.
+        finalists: Who took part, in the race's order.
+        reference: The baseline's accuracy after the same training.
+
+    Returns:
+        `reference`, and the `trials` in order: `candidate` (its number in the search's trace), `fidelity`, `accuracy`
+        (None of a training that failed).
+    """
     content = b"" if race.path is None else race.path.read_bytes()
     return {
-        "trials": len(race.trials),
+        "reference": reference,
+        "trials": [
+            {"candidate": finalists[one.candidate].index, "fidelity": one.fidelity, "accuracy": one.accuracy}
+            for one in race.trials
+        ],
         "spent": race.spent,
         "unit": race.unit,
         "trace_sha256": hashlib.sha256(content).hexdigest(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelzoo.errors import AccelzooError, DataError
 from accelzoo.recipes.folder import partial_path, write_text
+from accelzoo.weights_digest import weights_digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -79,6 +80,13 @@ def save_weights(path: Path, model: nn.Module) -> str:
 
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     return save_bytes(path, content)
+
+
+def digest_of_weights(path: Path) -> str:
+    """Returns the digest of the weights in a file that `save_weights` wrote; see `accelzoo.weights_digest`."""
+    from safetensors.numpy import load_file
+
+    return weights_digest(load_file(path))
 
 
 def save_bytes(path: Path, content: bytes) -> str:

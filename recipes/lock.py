@@ -6,17 +6,25 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import accelzoo
-from accelzoo import config
+from accelzoo import config, hwmodel
 from accelzoo.hwmodel import Target
+from accelzoo.hwmodel.oracles.torch_device import processor_name
+from accelzoo.recipes.asked import Asked
 from accelzoo.recipes.schema import AnyRecipe
 from accelzoo.search import Result
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+RELEASE = "release"
+"""Of a run's own lock: the digest of its release, or those of its releases by network. No release can hold its own."""
+FILES = "files"
+"""Of a release's lock: the sha256 of the files that the lock vouches for, by name."""
 _PACKAGES = ("accelerate", "numpy", "safetensors", "timm", "torch")
 
 
@@ -31,7 +39,27 @@ def machine(threads: int) -> dict[str, Any]:
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    return {"system": platform.system(), "device": device, "cpu_count": os.cpu_count(), "threads": threads}
+    return {
+        "system": platform.system(),
+        "device": device,
+        "processor": processor_name(),
+        "cpu_count": os.cpu_count(),
+        "threads": threads,
+    }
+
+
+@cache
+def hwmodel_digest() -> str:
+    """Returns `sha256:…` over the sources of the cost model: name and content of each of its own modules.
+
+    A lock carries it to inform: prices that differ from the lock's may have their reason in another cost model. What
+    decides is the target's digest and the prices themselves.
+    """
+    hasher = hashlib.sha256()
+    for path in sorted(Path(hwmodel.__file__).parent.glob("*.py")):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        hasher.update(f"{path.name} {len(content)}\n".encode() + content)
+    return f"sha256:{hasher.hexdigest()}"
 
 
 def describe_search(
@@ -68,6 +96,10 @@ def make_lock(
     trainings: Mapping[str, Any],
     comparison: Mapping[str, Any],
     seconds: Mapping[str, float],
+    asked: Asked | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+    spent: Mapping[str, Any] | None = None,
+    tolerances: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Puts the lock together.
 
@@ -77,14 +109,18 @@ def make_lock(
         winner_digest: `Arch.digest()` of the network that is released.
         search: How it was found; of a funnel as `describe_search` returns it.
         data: Manifests of the data at every input size that was trained at, by name.
-        trainings: Facts of every full training.
+        trainings: Facts of every full training (see `accelzoo.recipes.lock_trainings.training_facts`).
         comparison: The result.
         seconds: Wall time per part of the run, without what killed processes had spent in a part they did not finish.
+        asked: How the run was asked for; None: by the recipe's name alone.
+        results: The headline figures, each with its command (see `accelzoo.recipes.lock_results.figure`).
+        spent: Core-hours, GPU-hours and energy (see `accelzoo.recipes.spent.spent`).
+        tolerances: Metric → how far a repeated training may be off (see `accelzoo.recipes.lock_trainings.tolerance`).
     """
     return {
         "schema": SCHEMA_VERSION,
-        "recipe": recipe.recipe,
-        "recipe_digest": config.digest(recipe),
+        **_recipe_facts(recipe, asked or Asked(recipe=recipe.recipe)),
+        "hwmodel_digest": hwmodel_digest(),
         "target": {"name": target.name, "digest": target.digest()},
         "winner_digest": winner_digest,
         "search": dict(search),
@@ -93,13 +129,44 @@ def make_lock(
         "comparison": dict(comparison),
         "versions": versions(),
         "machine": machine(recipe.training.threads),
+        "results": [dict(one) for one in results],
+        "tolerances": dict(tolerances or {}),
+        "spent": dict(spent or {}),
         "wall_s": {name: round(value, 1) for name, value in seconds.items()},
     }
 
 
+def _recipe_facts(recipe: AnyRecipe, asked: Asked) -> dict[str, Any]:
+    return {
+        "recipe": recipe.recipe,
+        "profile": asked.profile,
+        "overrides": list(asked.overrides),
+        "recipe_digest": config.digest(recipe),
+        "plan": config.to_config(recipe),
+    }
+
+
+def kept_lock(lock: Mapping[str, Any], recorded: Any) -> dict[str, Any]:
+    """Returns the lock that a run left if it says the same: a finished run that is resumed makes the release it made.
+
+    Args:
+        lock: The lock, made anew.
+        recorded: What the run's folder holds, or None.
+    """
+    if recorded is not None and same_but_for_times(lock, recorded):
+        return {key: value for key, value in recorded.items() if key != RELEASE}
+    return dict(lock)
+
+
 def same_but_for_times(lock: Mapping[str, Any], recorded: Any) -> bool:
-    """Tells whether a lock says the same as one read from a file, wall times aside."""
-    return bool(_without_times(json.loads(json.dumps(lock))) == _without_times(recorded))
+    """Tells whether a lock says the same as one read from a file: but for times, what it took, and the release."""
+    if not isinstance(recorded, dict):
+        return False
+    return bool(_lasting(json.loads(json.dumps(lock))) == _lasting(recorded))
+
+
+def _lasting(lock: Mapping[str, Any]) -> Any:
+    return _without_times({key: value for key, value in lock.items() if key not in ("spent", RELEASE)})
 
 
 def _without_times(value: Any) -> Any:

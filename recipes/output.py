@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO, TextIOWrapper
 from typing import Any
 
+from accelzoo._printable import printable
+
 _PIPE_WIDTH = 100_000  # a pipe has no width: nothing is folded
 
 
@@ -34,8 +36,9 @@ def emit(text: str, end: str = "\n") -> None:
 
 
 def emit_json(value: Any) -> None:
-    """Writes a value as indented JSON."""
-    emit(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Writes a value as indented JSON; a control character inside a text is written as its escape, equal when read."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    emit(printable(text, keep="\n"))
 
 
 def emit_csv(entries: Sequence[Mapping[str, Any]]) -> None:
@@ -76,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 def warn(message: str) -> None:
     """Writes a warning to standard error."""
-    print(f"accelzoo: warning: {message}", file=sys.stderr)
+    print(printable(f"accelzoo: warning: {message}", keep="\n"), file=sys.stderr)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -95,7 +98,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         justify: Any = "right" if heading.startswith(">") else "left"
         laid_out.add_column(heading.removeprefix(">"), justify=justify, overflow="fold")
     for row in rows:
-        laid_out.add_row(*row)
+        laid_out.add_row(*map(printable, row))
     text = StringIO()
     # The heading's style is all the colour there is; rich leaves it out unless this is a terminal (and NO_COLOR unset).
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -155,4 +158,4 @@ def _scaled(value: float, units: Sequence[tuple[str, float]]) -> str:
 
 def say(line: str) -> None:
     """Writes a line with the time to standard error: how a long run gets on."""
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+    print(time.strftime("%H:%M:%S"), printable(line), file=sys.stderr, flush=True)

@@ -9,15 +9,19 @@ from typing import Any
 from accelzoo import config
 from accelzoo.build import AccelNet
 from accelzoo.hwmodel import Cost
-from accelzoo.model_card import Evaluation, Metric, model_card
-from accelzoo.recipes.release_plan import ReleasePlan
+from accelzoo.model_card import Evaluation, Metric, hardware_tags, latency_metric, model_card, usage
+from accelzoo.recipes.lock import FILES
 from accelzoo.recipes.report import Scored
 from accelzoo.recipes.schema import AnyRecipe
-from accelzoo.release import Release, write_release
+from accelzoo.recipes.width.schema import WidthRecipe
+from accelzoo.release import Release, vouched_files, write_release
 from accelzoo.release_config import Preprocessing, make_config
 from accelzoo.tasks.data import ClassificationData
 from accelzoo.tasks.metrics import Metrics
+from accelzoo.weights_digest import network_arrays
 
+_TASK = "image-classification"
+"""As the Hugging Face hub names it."""
 ESTIMATED = "Costs are estimates of accelzoo's analytic model at int8, batch 1; accuracies are float32."
 """What the numbers of a card are, unless the pipeline says otherwise."""
 
@@ -60,16 +64,16 @@ def pack(
         f"Found for `{target}` by the recipe `{recipe.recipe}` (`recipe.yaml`; the run is in `lock.json`, {found_by}).",
         _of_seed(seed, scored.test[index]),
         f"{numbers}\n\n{table}",
-        recipe.release.citation,
     ]
+    weights, recipe_yaml = network_arrays(model), config.dump_yaml(recipe)
     return write_release(
         folder,
-        weights={name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()},
+        weights=weights,
         config=_describe(model, data, scored, index, target),
-        recipe_yaml=config.dump_yaml(recipe),
-        lock=lock,
+        recipe_yaml=recipe_yaml,
+        lock={**lock, FILES: vouched_files(weights, recipe_yaml, trace_path)},
         trace_path=trace_path,
-        card=_card(recipe.release, scored.top1[index], data.name, target, body),
+        card=_card(recipe, scored, index, data.name, target, body),
         force=True,
     )
 
@@ -98,21 +102,24 @@ def _describe(model: AccelNet, data: ClassificationData, scored: Scored, index: 
     )
 
 
-def _card(plan: ReleasePlan, top1: float, data_name: str, target: str, body: Sequence[str]) -> str:
+def _card(recipe: AnyRecipe, scored: Scored, index: int, data_name: str, target: str, body: Sequence[str]) -> str:
+    plan, latency_s = recipe.release, scored.cost.latency_s
+    top1 = Metric(kind="accuracy", value=scored.top1[index], name="top-1 accuracy, float32")
     evaluation = Evaluation(
-        task="image-classification",
+        task=_TASK,
         dataset=_dataset_identifier(data_name),
         dataset_name=plan.dataset_name,
-        metrics=(Metric(kind="accuracy", value=top1, name="top-1 accuracy, float32"),),
+        metrics=(top1, latency_metric(latency_s, target)),
         split="test",
     )
+    baseline = recipe.network if isinstance(recipe, WidthRecipe) else recipe.baseline
     return model_card(
         name=plan.name,
         license=plan.license,
         datasets=[evaluation.dataset],
         evaluations=[evaluation],
-        tags=[f"target:{target}"],
-        body="\n".join(line for line in body if line),
+        tags=hardware_tags(latency_s, target, baseline),
+        body="\n".join([*filter(None, [*body, plan.citation]), "", usage(plan.name, _TASK)]),
     )
 
 

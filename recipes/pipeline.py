@@ -8,15 +8,20 @@ Every part keeps what it has done in the run's folder, so that an interrupted ru
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from accelzoo.arch import Arch
 from accelzoo.build import AccelNet
 from accelzoo.hwmodel import Cost, estimate
+from accelzoo.recipes import FOLDER, recipe_path
+from accelzoo.recipes.asked import Asked
 from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.energy import EnergyMeter
 from accelzoo.recipes.folder import RunFolder, write_text
 from accelzoo.recipes.funnel import (
     FinalistsRace,
@@ -24,9 +29,13 @@ from accelzoo.recipes.funnel import (
     choose,
     describe_race,
     describe_shortlist,
+    objective_of,
+    search_space,
     take_shortlist,
 )
-from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times
+from accelzoo.recipes.lock import RELEASE, describe_search, kept_lock, make_lock
+from accelzoo.recipes.lock_results import funnel_figures
+from accelzoo.recipes.lock_trainings import tolerance, training_facts
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.output import say
 from accelzoo.recipes.packing import pack
@@ -34,9 +43,10 @@ from accelzoo.recipes.pricing import Task, prepare
 from accelzoo.recipes.product.schema import ProductRecipe
 from accelzoo.recipes.report import Comparison, Scored
 from accelzoo.recipes.schema import Recipe, load_recipe, profile_names
+from accelzoo.recipes.spent import on_gpu, spent
 from accelzoo.recipes.trainings import TrainingSignal, train
 from accelzoo.recipes.width.schema import WidthRecipe
-from accelzoo.search import Budgets, Candidate, Objective, Result, TargetCosts, run
+from accelzoo.search import Budgets, Candidate, Result, TargetCosts
 from accelzoo.search.evaluator import Evaluator
 from accelzoo.search.plan import Plan
 from accelzoo.search.race import Trial
@@ -45,6 +55,7 @@ from accelzoo.search.trace import FILE_NAME
 from accelzoo.search.workers import Workers, as_workers
 from accelzoo.tasks.classification import evaluate
 from accelzoo.tasks.metrics import Metrics
+from accelzoo.weights_digest import network_arrays, weights_digest
 
 _CHANNELS = 3
 
@@ -82,25 +93,34 @@ def run_recipe(
         AccelzooError: If the folder is taken.
     """
     plan = load_recipe(recipe, profile, overrides)
-    chosen = profile or next(iter(profile_names(recipe)), "default")
-    folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{chosen}")
+    asked = _asked(recipe, profile, overrides)
+    folder = RunFolder(out or Path("runs") / f"{plan.recipe}-{asked.profile or 'default'}")
     crew = as_workers(workers)
     if isinstance(plan, WidthRecipe):
         from accelzoo.recipes.width.pipeline import run_width  # no funnel needs what that loads
 
-        return run_width(plan, folder, crew, progress, resume=resume, force=force)
+        return run_width(plan, folder, crew, progress, asked=asked, resume=resume, force=force)
     if isinstance(plan, ProductRecipe):
         from accelzoo.recipes.product.pipeline import run_product
 
-        return run_product(plan, folder, crew, progress, resume=resume, force=force)
-    return _Run(plan, folder, crew, progress).go(resume=resume, force=force)
+        return run_product(plan, folder, crew, progress, asked=asked, resume=resume, force=force)
+    return _Run(plan, folder, crew, progress, asked).go(resume=resume, force=force)
+
+
+def _asked(recipe: str | Path, profile: str | None, overrides: Sequence[str]) -> Asked:
+    path = recipe_path(recipe)
+    name = path.stem if path.parent == FOLDER else path.name  # a lock tells nobody's folders
+    return Asked(recipe=name, profile=profile or next(iter(profile_names(recipe)), None), overrides=tuple(overrides))
 
 
 class _Run:
     """The parts of one run, in order."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, workers: Workers, progress: bool | None) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: RunFolder, workers: Workers, progress: bool | None, asked: Asked
+    ) -> None:
         self.recipe = recipe
+        self.asked = asked
         self.folder = folder
         self.workers = workers
         self.progress = progress
@@ -117,6 +137,10 @@ class _Run:
         if not (resume and (self.folder.search / FILE_NAME).exists()):
             self._check_search(task)
         self.folder.begin(self.recipe, resume=resume, force=force)
+        with EnergyMeter(self.folder) as self.meter:
+            return self._parts(task)
+
+    def _parts(self, task: Task) -> Outcome:
         say(f"baseline {self.recipe.baseline}: {_summary(task.baseline_cost)} on {task.target.name}")
         result = self._search(task, self._shortlist(task))
         winner = self._choose(task, result)
@@ -127,7 +151,7 @@ class _Run:
         """Tries what the search begins with: its algorithm's options, and whether anything meets the budgets."""
         plan = self.recipe.search
         costs, budgets = TargetCosts(task.target), Budgets.of(task.budgets)
-        evaluator = Evaluator(task.space, self._signal(), costs, budgets, self._objective(task))
+        evaluator = Evaluator(task.space, self._signal(), costs, budgets, objective_of(plan, task))
         settings = Plan(evaluator, plan.algorithm, plan.options, plan.seed, pending=plan.pending)
         settings.algorithm(informed=False)
         settings.find_start()
@@ -138,9 +162,6 @@ class _Run:
 
     def _signal(self) -> TrainingSignal:
         return TrainingSignal(self.bank, self.recipe.search.signal, self.recipe.search.validation_images)
-
-    def _objective(self, task: Task) -> Objective:
-        return Objective(exponent=self.recipe.search.latency_exponent, reference=task.baseline_cost.latency_s)
 
     def _shortlist(self, task: Task) -> Shortlist | None:
         limits = ", ".join(f"{name} ≤ {maximum:,.4g}" for name, maximum in task.budgets.items())
@@ -159,22 +180,8 @@ class _Run:
         among = "the space" if shortlist is None else f"the {len(shortlist):,} of the shortlist"
         say(f"search: {plan.evaluations} short trainings among {among}, chosen by {plan.algorithm}")
         started = time.perf_counter()
-        result = run(
-            task.space,
-            self._signal(),
-            evaluations=plan.evaluations,
-            algorithm=plan.algorithm,
-            algorithm_options=plan.options,
-            costs=TargetCosts(task.target),
-            budgets=task.budgets,
-            objective=self._objective(task),
-            pool=None if shortlist is None else shortlist.genomes,
-            seed=plan.seed,
-            workers=self.workers,
-            pending=plan.pending,
-            folder=self.folder.search,
-            resume=True,
-            progress=self.progress,
+        result = search_space(
+            plan, task, self._signal(), shortlist, self.folder.search, self.workers, progress=self.progress
         )
         self.folder.took("search", started)
         best = result.best
@@ -189,9 +196,10 @@ class _Run:
         racing = FinalistsRace(self.bank, plan, self.folder, self.workers, self.progress)
         reference = racing.reference(task.baseline)
         say(f"finalists: baseline reaches {reference:.2%} in the same training")
-        race, trained = racing.run(result.top(plan.count), self._tell)
+        finalists = result.top(plan.count)
+        race, trained = racing.run(finalists, self._tell)
         self.folder.took("finalists", started)
-        self.parts["finalists"] = describe_race(race)
+        self.parts["finalists"] = describe_race(race, finalists, reference)
         spent = f"{len(race.trials)} trainings that cost {race.spent:,.3g} whole ones"
         say(f"finalists: {spent} ({self.folder.seconds()['finalists']:,.1f} s)")
         required = reference + plan.accuracy_margin
@@ -214,19 +222,7 @@ class _Run:
         scored, models = self._train_seeds("winner", winner.arch, estimate(winner.arch.lower(), task.target), facts)
         data = self.bank.of(winner.arch)
         comparison = Comparison(target=task.target.name, data=data.name, baseline=baseline, winner=scored)
-        lock = make_lock(
-            self.recipe,
-            target=task.target,
-            winner_digest=winner.arch.digest(),
-            search=describe_search(result, winner.index, self._signal().digest(), self.parts),
-            data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
-            trainings=facts,
-            comparison=comparison.to_json(),
-            seconds=self.folder.seconds(),
-        )
-        recorded = self.folder.read_json("lock")
-        if recorded is not None and same_but_for_times(lock, recorded):
-            lock = recorded  # a finished run that is resumed makes the release that it made
+        lock = self._lock(task, result, winner, comparison, facts)
         best = max(range(len(models)), key=lambda index: scored.validation[index].top1)
         release = pack(
             self.folder.release,
@@ -242,9 +238,40 @@ class _Run:
             trace_path=result.path,
             found_by="every candidate of the search in `trace.jsonl`",
         )
-        self.folder.write_json("lock", lock)
+        self.folder.write_json("lock", {**lock, RELEASE: release.digest})
         write_text(self.folder.table, comparison.markdown())
         return Outcome(folder=self.folder.path, release=release.folder, digest=release.digest, comparison=comparison)
+
+    def _lock(
+        self, task: Task, result: Result, winner: Candidate, comparison: Comparison, facts: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        data, scored = self.bank.of(winner.arch), (comparison.baseline, comparison.winner)
+        lock = make_lock(
+            self.recipe,
+            target=task.target,
+            winner_digest=winner.arch.digest(),
+            search=describe_search(result, winner.index, self._signal().digest(), self.parts),
+            data={"winner": data.manifest(), "baseline": self.bank.of(task.baseline).manifest()},
+            trainings=facts,
+            comparison=comparison.to_json(),
+            seconds=self.folder.seconds(),
+            asked=self.asked,
+            results=funnel_figures(self.recipe, comparison, self.asked, len(data.class_names)),
+            spent=self._spent(facts),
+            tolerances={
+                "test_top1": tolerance([one.test for one in scored]),
+                "validation_top1": tolerance([one.validation for one in scored]),
+            },
+        )
+        return kept_lock(lock, self.folder.read_json("lock"))
+
+    def _spent(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Of search and finalists, all workers count; the other parts are one process's."""
+        seconds = self.folder.seconds()
+        busy = {part: self.workers.count if part in ("search", "finalists") else 1 for part in seconds}
+        core_s = math.fsum(value * busy[part] for part, value in seconds.items()) * self.recipe.training.threads
+        gpu_s = math.fsum(value * busy[part] for part, value in seconds.items()) if on_gpu(facts) else 0.0
+        return spent(core_s=core_s, gpu_s=gpu_s, wall_s=math.fsum(seconds.values()), metered=self.meter.read())
 
     def _train_seeds(self, name: str, arch: Arch, cost: Cost, facts: dict[str, Any]) -> tuple[Scored, list[AccelNet]]:
         """Trains one network once per seed and scores it on the test split."""
@@ -261,10 +288,9 @@ class _Run:
             known = result.validation
             validation.append(known if isinstance(known, Metrics) else evaluate(model, data.validation))
             models.append(model)
-            facts[label] = {"steps": result.steps, "images": result.images, "test": test[-1].to_json()}
-            facts[label]["wall_s"] = round(result.wall_s, 1)
-            if result.notes:
-                facts[label]["notes"] = list(result.notes)
+            facts[label] = training_facts(replace(self.recipe.training, seed=seed), asdict(result))
+            facts[label] |= {"wall_s": round(result.wall_s, 1), "test": test[-1].to_json()}
+            facts[label]["weights_sha256"] = weights_digest(network_arrays(model))
             reached = f"validation {validation[-1].top1:.2%}, test {test[-1].top1:.2%}"
             say(f"{label}: {reached} ({result.wall_s:,.0f} s)")
         self.folder.took(name, started)

@@ -12,7 +12,7 @@ from accelzoo.hwmodel import Cost
 from accelzoo.tasks.metrics import Metrics
 
 # Cost field, what a reader calls it, unit, and how many of the field's units make one.
-_ROWS = (
+COST_ROWS = (
     ("weight_bytes", "weights", "KiB", 1024.0),
     ("peak_activation_bytes", "peak activations", "KiB", 1024.0),
     ("latency_s", "latency", "ms", 1e-3),
@@ -58,7 +58,7 @@ class Comparison:
 
     def reductions(self) -> dict[str, float]:
         """Cost field → 1 − winner / baseline; positive is a saving. Absent where the baseline's cost is 0."""
-        pairs = {name: (getattr(self.winner.cost, name), getattr(self.baseline.cost, name)) for name, *_ in _ROWS}
+        pairs = {name: (getattr(self.winner.cost, name), getattr(self.baseline.cost, name)) for name, *_ in COST_ROWS}
         return {name: 1 - ours / theirs for name, (ours, theirs) in pairs.items() if theirs}
 
     def accuracy_gain(self) -> tuple[float, float]:
@@ -84,7 +84,7 @@ class Comparison:
         """Measure, baseline, winner, change, as text."""
         rows: list[tuple[str, str, str, str]] = []
         reductions = self.reductions()
-        for name, label, unit, scale in _ROWS:
+        for name, label, unit, scale in COST_ROWS:
             values = [getattr(scored.cost, name) / scale for scored in (self.baseline, self.winner)]
             change = f"{0 - reductions[name]:+.1%}" if name in reductions else "n/a"
             rows.append((f"{label} ({unit})", number_text(values[0]), number_text(values[1]), change))

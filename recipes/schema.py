@@ -188,19 +188,33 @@ def load_recipe(name: str | Path, profile: str | None = None, overrides: Sequenc
         ConfigError: All faults, each with its position.
         UnknownNameError: If there is no such recipe or profile.
     """
+    return read_recipe(profile_node(name, profile), overrides)
+
+
+def profile_node(name: str | Path, profile: str | None = None) -> config.Node:
+    """Returns a recipe's file with one of its profiles laid over it, unread: it knows where everything stands.
+
+    Args:
+        name: A shipped recipe's name, or a file.
+        profile: A name under the file's `profiles`; None takes the first.
+
+    Raises:
+        ConfigError: If the file is no YAML, or its profiles are no mapping.
+        UnknownNameError: If there is no such recipe or profile.
+    """
     path = recipe_path(name)
     node = config.load(path)
     known = _profiles(node)
     chosen = profile or (known[0] if known else None)
     base = node.without("profiles")
-    if chosen is not None:
-        if chosen not in known:
-            raise unknown_name(f"profile of {path.name}", chosen, known)
-        changes = node.get("profiles")
-        layer = None if changes is None else changes.get(chosen)
-        # A profile without a single change is null in YAML.
-        base = base if layer is None or layer.value is None else base.merged(layer)
-    return read_recipe(base, overrides)
+    if chosen is None:
+        return base
+    if chosen not in known:
+        raise unknown_name(f"profile of {path.name}", chosen, known)
+    changes = node.get("profiles")
+    layer = None if changes is None else changes.get(chosen)
+    # A profile without a single change is null in YAML.
+    return base if layer is None or layer.value is None else base.merged(layer)
 
 
 def read_recipe(source: config.Source, overrides: Sequence[str] = ()) -> AnyRecipe:

@@ -32,6 +32,7 @@ FLOORS = {
             "accelzoo.detection",
             "accelzoo.dilation",
             "accelzoo.export",
+            "accelzoo.exporting",
             "accelzoo.families",
             "accelzoo.heads",
             "accelzoo.hub",
@@ -61,11 +62,22 @@ FLOORS = {
             "accelzoo.training",
             "accelzoo.trunk",
             "accelzoo.weights",
+            "accelzoo.weights_digest",
         ),
         2,
     ),
     "accelzoo.hwmodel": 1,
-    **dict.fromkeys(("accelzoo.config", "accelzoo.draw", "accelzoo.errors", "accelzoo.lazy", "accelzoo.locks"), 0),
+    **dict.fromkeys(
+        (
+            "accelzoo._printable",
+            "accelzoo.config",
+            "accelzoo.draw",
+            "accelzoo.errors",
+            "accelzoo.lazy",
+            "accelzoo.locks",
+        ),
+        0,
+    ),
 }
 PUBLIC_PAGE = "accelzoo"  # floor 2 itself, but no prefix: `accelzoo.new_file` must be placed above
 PUBLIC_PAGE_FLOOR = 2

@@ -225,7 +225,10 @@ class HubContract(ABC):
                 ask(name)
         assert hub.list() == ()
 
-    @pytest.mark.parametrize("tag", ["", "a/b", "..", ".x", "latest", "HEAD", "main", "deadbeef", "0" * 64, "x.lock"])
+    @pytest.mark.parametrize(
+        "tag",
+        ["", "a/b", "..", ".x", "latest", "HEAD", "main", "deadbeef", "0" * 64, "sha256-1", "x.lock"],
+    )
     def test_a_bad_tag_is_refused(self, hub: Hub, first: Release, tag: str) -> None:
         """A tag is a plain name that neither moves nor looks like a digest."""
         with pytest.raises(ReleaseError, match="tag"):
@@ -248,6 +251,15 @@ class HubContract(ABC):
                 path.name: path.read_bytes() for path in release.folder.iterdir()
             }
             assert read_release(pulled).digest == release.digest
+
+    def test_a_pinned_pull_is_found_in_the_cache(self, hub: Hub, first: Release, second: Release) -> None:
+        """A digest names one content: another client of the same cache finds it, whatever the head is by now."""
+        hub.publish(first.folder, NAME)
+        folder = hub.pull(NAME)
+        hub.publish(second.folder, NAME)
+        for revision in (first.digest, first.digest.removeprefix("sha256:")):
+            assert self.reopen(hub).pull(NAME, revision) == folder
+        assert hub.pull(NAME) != folder
 
     def test_pull_uses_the_cache_and_mends_it(self, hub: Hub, first: Release) -> None:
         """A second pull finds the first one's folder; a damaged copy is fetched again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,24 +12,29 @@ from accelzoo._files import (
     exclusive_lock,
     install_folder,
     remove_any,
-    replace_file,
     sync_directory,
     system_errors_as_release_errors,
 )
-from accelzoo.errors import ReleaseError, suggestion, unknown_name
+from accelzoo.errors import ReleaseError, unknown_name
 from accelzoo.hubs.install import check_copy, place_release
-from accelzoo.hubs.names import SHORTEST_PREFIX, check_expect, check_name, check_tags, digest_prefix, is_name
-from accelzoo.hubs.protocol import ConflictError
+from accelzoo.hubs.local_refs import HEAD, list_tags, read_ref, write_ref
+from accelzoo.hubs.names import check_expect, check_name, check_tags, is_name
+from accelzoo.hubs.rules import check_head, check_tag, pick_digest
 from accelzoo.release import OPTIONAL_FILES, RELEASE_FILES, verify_folder
 
 _LOCK_TIMEOUT_S = 60.0
+_SHELF_FOLDERS = ("releases", "refs/tags", "staging")
 
 
 class LocalHub:
     """A hub in a directory; see `accelzoo.hub.Hub` for the contract.
 
     Layout: `<root>/<owner>/<name>/` holds `releases/<hex>/` (never changed once there), `refs/head`, `refs/tags/<tag>`,
-    `staging/` (work of a living publisher; leftovers of a killed one are removed by the next) and `lock`.
+    `staging/` (work of a living publisher; leftovers of a killed one are removed by the next) and `lock`. A release is
+    a flat folder of files with fixed names, never an archive: there are no member paths that could lead elsewhere.
+
+    Names and tags that differ only in case from one that is there are refused on every file system, so that a hub can
+    move to one where they would be the same. The hub's own folders are never links, so nothing is written outside.
 
     Publishers of one name take turns on `lock` (flock: one machine). Readers take no lock, so a read-only directory can
     be pulled from. `refs/head` is written last: a publisher killed at any moment leaves the old head or the new, both
@@ -61,18 +67,13 @@ class LocalHub:
         source = Path(folder)
         digest = verify_folder(source)
         with system_errors_as_release_errors(f"publish {name} to {self.root}"):
-            _make_shelf(shelf)
+            self._make_shelf(shelf)
             with exclusive_lock(shelf / "lock", timeout_s=self.lock_timeout_s):
-                for leftover in (shelf / "staging").iterdir():
-                    remove_any(leftover)
-                head = _read_ref(shelf / "refs" / "head")
-                _check_head(name, head, expect)
-                new_tags = [tag for tag in tags if not _is_tagged(shelf, name, tag, digest)]
-                _store(source, shelf, digest)
-                for tag in new_tags:
-                    _write_ref(shelf, f"tags/{tag}", digest)
-                if head != digest:
-                    _write_ref(shelf, "head", digest)
+                _clear_staging(shelf)
+                try:
+                    _publish(source, shelf, name, digest, expect, tags)
+                finally:
+                    _clear_staging(shelf)
         return digest
 
     def resolve(self, name: str, revision: str | None = None) -> str:
@@ -81,20 +82,12 @@ class LocalHub:
         if revision is None:
             return _stored(shelf, name, head)
         with system_errors_as_release_errors(f"read {name} in {self.root}"):
-            tags = _read_tags(shelf)
-            if revision in tags:
-                return _stored(shelf, name, tags[revision])
-            digits = digest_prefix(revision)
-            names = [entry.name for entry in (shelf / "releases").iterdir()] if digits else []
-        matches = sorted(entry for entry in names if is_digest(f"sha256:{entry}") and entry.startswith(digits or ""))
-        if len(matches) == 1:
-            return f"sha256:{matches[0]}"
-        if matches:
-            raise ReleaseError(f"{name}@{revision}: several releases begin so: {', '.join(matches)}; give more digits")
-        raise ReleaseError(
-            f"{name}@{revision}: no such revision{suggestion(revision, tags) or '.'} "
-            f"Tags: {', '.join(tags) or 'none'}; or give a digest, or its first {SHORTEST_PREFIX} or more digits."
-        )
+            tags = list_tags(shelf)
+            marked = read_ref(shelf, name, f"tags/{revision}") if revision in tags else None
+            if marked is not None:
+                return _stored(shelf, name, marked)
+            digests = [f"sha256:{entry.name}" for entry in (shelf / "releases").iterdir()]
+        return pick_digest(name, revision, filter(is_digest, digests), tags)
 
     def pull(
         self, name: str, revision: str | None = None, into: str | Path | None = None, *, force: bool = False
@@ -119,7 +112,8 @@ class LocalHub:
         """Returns tag -> digest, sorted by tag; see `Hub.tags`."""
         shelf, _ = self._published(name)
         with system_errors_as_release_errors(f"read the tags of {name} in {self.root}"):
-            return _read_tags(shelf)
+            refs = {tag: read_ref(shelf, name, f"tags/{tag}") for tag in list_tags(shelf)}
+        return {tag: digest for tag, digest in refs.items() if digest is not None}
 
     def _shelf(self, name: str) -> Path:
         owner, model = check_name(name).split("/")
@@ -128,29 +122,79 @@ class LocalHub:
     def _published(self, name: str) -> tuple[Path, str]:
         shelf = self._shelf(name)
         with system_errors_as_release_errors(f"read {name} in {self.root}"):
-            head = _read_ref(shelf / "refs" / "head")
+            _check_plain(shelf)
+            head = read_ref(shelf, name, HEAD) if _is_spelled(shelf) else None
         if head is None:
             raise unknown_name(f"release in {self.root}", name, self.list())
         return shelf, head
+
+    def _make_shelf(self, shelf: Path) -> None:
+        _check_plain(shelf)
+        if _is_spelled(shelf) and all((shelf / part).is_dir() for part in _SHELF_FOLDERS):
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        # A name begins with a letter or a digit: no owner is called so.
+        with exclusive_lock(self.root / ".lock", timeout_s=self.lock_timeout_s):
+            for folder in (shelf.parent, shelf):
+                _check_no_twin(folder)
+                folder.mkdir(exist_ok=True)
+            for part in _SHELF_FOLDERS:
+                (shelf / part).mkdir(parents=True, exist_ok=True)
+            for folder in (shelf / "refs", shelf, shelf.parent, self.root):
+                sync_directory(folder)
 
 
 def _release_folder(shelf: Path, digest: str) -> Path:
     return shelf / "releases" / digest.removeprefix("sha256:")
 
 
-def _make_shelf(shelf: Path) -> None:
-    is_new = not shelf.is_dir()
-    for part in ("releases", "refs/tags", "staging"):
-        (shelf / part).mkdir(parents=True, exist_ok=True)
-    if is_new:
-        for folder in (shelf / "refs", shelf, shelf.parent, shelf.parent.parent):
-            sync_directory(folder)
+def _check_plain(shelf: Path) -> None:
+    for folder in (shelf.parent, shelf, *(shelf / part for part in ("releases", "refs", "refs/tags", "staging"))):
+        if folder.is_symlink():
+            raise ReleaseError(f"{folder}: the hub is damaged: expected a folder, found a link")
+
+
+def _is_spelled(shelf: Path) -> bool:
+    """Tells whether a shelf is there in this very spelling, where a file system takes another for the same, too."""
+    folders = (shelf.parent, shelf)
+    return all(folder.is_dir() and folder.name in os.listdir(folder.parent) for folder in folders)
+
+
+def _check_no_twin(folder: Path) -> None:
+    if twin := _twin(folder.name, os.listdir(folder.parent)):
+        raise ReleaseError(
+            f"{folder}: differs only in case from {twin!r}, which is there; on some file systems both are one folder. "
+            f"Choose another name"
+        )
+
+
+def _twin(name: str, names: Sequence[str]) -> str | None:
+    return next((other for other in names if other != name and other.lower() == name.lower()), None)
+
+
+def _clear_staging(shelf: Path) -> None:
+    for leftover in (shelf / "staging").iterdir():
+        remove_any(leftover)
+
+
+def _publish(source: Path, shelf: Path, name: str, digest: str, expect: str | None, tags: Sequence[str]) -> None:
+    """Stores a verified release and moves the refs, in the order that a kill may cut anywhere; needs the lock."""
+    head = read_ref(shelf, name, HEAD)
+    check_head(name, head, expect)
+    new_tags = [tag for tag in tags if not _is_tagged(shelf, name, tag, digest)]
+    _check_tag_twins(shelf, name, new_tags)
+    _store(source, shelf, digest)
+    for tag in new_tags:
+        write_ref(shelf, name, f"tags/{tag}", digest)
+    if head != digest:
+        write_ref(shelf, name, HEAD, digest)
 
 
 def _stored(shelf: Path, name: str, digest: str) -> str:
     folder = _release_folder(shelf, digest)
-    if not folder.is_dir():
-        raise ReleaseError(f"{name}: the hub is damaged: expected the release {digest} in {folder}, found nothing")
+    if folder.is_symlink() or not folder.is_dir():
+        found = "a link" if folder.is_symlink() else "nothing"
+        raise ReleaseError(f"{name}: the hub is damaged: expected the release {digest} in {folder}, found {found}")
     return digest
 
 
@@ -165,7 +209,7 @@ def _copy_release(source: Path, target: Path, digest: str) -> None:
 
 def _store(source: Path, shelf: Path, digest: str) -> None:
     folder = _release_folder(shelf, digest)
-    if folder.is_dir():
+    if folder.is_dir() and not folder.is_symlink():
         try:
             verify_folder(folder, expect=digest)
         except ReleaseError:
@@ -179,33 +223,14 @@ def _store(source: Path, shelf: Path, digest: str) -> None:
     install_folder(staged, folder, replace=True)
 
 
-def _check_head(name: str, head: str | None, expect: str | None) -> None:
-    if expect is not None and expect != (head or ""):
-        wanted = f"the head {expect}" if expect else "nothing published yet"
-        raise ConflictError(f"{name}: expected {wanted}, found {head or 'nothing published yet'}; nothing was changed")
-
-
 def _is_tagged(shelf: Path, name: str, tag: str, digest: str) -> bool:
-    marked = _read_ref(shelf / "refs" / "tags" / tag)
-    if marked not in (None, digest):
-        raise ConflictError(f"{name}: tag {tag!r} marks {marked} and never moves; expected {digest}; nothing changed")
+    marked = read_ref(shelf, name, f"tags/{tag}") if tag in list_tags(shelf) else None
+    check_tag(name, tag, marked, digest)
     return marked is not None
 
 
-def _read_tags(shelf: Path) -> dict[str, str]:
-    refs = {path.name: _read_ref(path) for path in (shelf / "refs" / "tags").iterdir()}
-    return {tag: digest for tag, digest in sorted(refs.items()) if digest is not None}
-
-
-def _read_ref(path: Path) -> str | None:
-    try:
-        text = path.read_bytes().decode("ascii", errors="replace")
-    except FileNotFoundError:
-        return None
-    if not is_digest(text.removesuffix("\n")):
-        raise ReleaseError(f"{path}: damaged: expected 'sha256:' and 64 hex digits, found {text[:100]!r}")
-    return text.removesuffix("\n")
-
-
-def _write_ref(shelf: Path, ref: str, digest: str) -> None:
-    replace_file(shelf / "refs" / ref, f"{digest}\n".encode("ascii"), staging=shelf / "staging")
+def _check_tag_twins(shelf: Path, name: str, new_tags: Sequence[str]) -> None:
+    known = list_tags(shelf)
+    for index, tag in enumerate(new_tags):
+        if twin := _twin(tag, [*known, *new_tags[:index]]):
+            raise ReleaseError(f"{name}: tag {tag!r} differs only in case from {twin!r}; choose another tag")

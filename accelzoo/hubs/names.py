@@ -10,7 +10,10 @@ from accelzoo._checksums import is_digest
 from accelzoo.errors import ReleaseError
 
 REFERENCE_PREFIX = "hub:"
+HUGGING_FACE_PREFIX = "hf:"
+_HUBS = {REFERENCE_PREFIX: "local", HUGGING_FACE_PREFIX: "hf"}
 SHORTEST_PREFIX = 8
+DIGEST_TAG_PREFIX = "sha256-"  # git tags that mark releases by digest on Hugging Face
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _HEX_PREFIX = re.compile(rf"(?:sha256:)?([0-9a-f]{{{SHORTEST_PREFIX},64}})", re.ASCII)
 _LONGEST = 96  # the Hugging Face hub's limit for a whole name; its other rules are in `_part_fault` too
@@ -21,10 +24,11 @@ _WINDOWS_DEVICES = frozenset(
 
 
 class Reference(NamedTuple):
-    """A parsed `hub:owner/name@revision`."""
+    """A parsed `hub:owner/name@revision` (of the user's own hub) or `hf:owner/name@revision` (of Hugging Face)."""
 
     name: str
     revision: str | None
+    hub: str = "local"  # or "hf"
 
 
 def check_name(name: str) -> str:
@@ -56,7 +60,7 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
         fault = _part_fault(tag)
         if fault is None and tag.lower() in _MOVING:
             fault = f"is reserved: a tag never moves (reserved: {', '.join(sorted(_MOVING))})"
-        if fault is None and _HEX_PREFIX.fullmatch(tag):
+        if fault is None and (_HEX_PREFIX.fullmatch(tag) or tag.lower().startswith(DIGEST_TAG_PREFIX)):
             fault = "could be taken for a digest"
         if fault:
             raise ReleaseError(f"tag {tag!r} {fault}")
@@ -75,20 +79,20 @@ def check_expect(expect: str | None) -> str | None:
 
 
 def parse_reference(text: str) -> Reference:
-    """Reads `hub:owner/name` or `hub:owner/name@revision`.
+    """Reads `hub:owner/name` or `hf:owner/name`, with or without `@revision`.
 
     Raises:
         ReleaseError: If the text is neither.
     """
-    if not text.startswith(REFERENCE_PREFIX):
-        raise ReleaseError(f"reference {text!r}: expected '{REFERENCE_PREFIX}owner/name' or '…@revision'")
-    name, at, revision = text.removeprefix(REFERENCE_PREFIX).partition("@")
+    prefix = next((prefix for prefix in _HUBS if text.startswith(prefix)), None)
+    if prefix is None:
+        allowed = " or ".join(f"'{prefix}owner/name'" for prefix in _HUBS)
+        raise ReleaseError(f"reference {text!r}: expected {allowed}, each with or without '@revision'")
+    name, at, revision = text.removeprefix(prefix).partition("@")
     check_name(name)
-    if not at:
-        return Reference(name, None)
-    if not is_digest(revision) and not digest_prefix(revision) and _part_fault(revision):
+    if at and not is_digest(revision) and not digest_prefix(revision) and _part_fault(revision):
         raise ReleaseError(f"reference {text!r}: {revision!r} is neither a tag nor a digest")
-    return Reference(name, revision)
+    return Reference(name, revision if at else None, _HUBS[prefix])
 
 
 def digest_prefix(revision: str) -> str | None:

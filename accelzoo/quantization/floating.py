@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accelzoo.errors import ExportError
 from accelzoo.hwmodel.ir import INPUT, Graph, Op
-from accelzoo.hwmodel.oracles.tflite_values import OpValues, is_global, space_to_depth_block
+from accelzoo.hwmodel.oracles.tflite_values import OpValues, averages_columns, is_global, space_to_depth_block
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -110,12 +110,16 @@ def _viewed(op: Op, number: int, x: Tensor) -> Tensor:
         return x
     if op.kind == "conv2d" and op.groups == 1 and (block := space_to_depth_block(op, made)) > 1:
         return F.pixel_unshuffle(x, block)
-    raise ExportError(f"{op.name} reads a map of {made} as {shape}: such views cannot be quantised")
+    if averages_columns(op, made):
+        return x.transpose(2, 3).reshape(len(x), *shape)
+    if shape[1] == made[1] == made[2] == 1:  # what such a pool made, step by step
+        return x.reshape(len(x), *shape)
+    raise ExportError(f"{op.name} reads a map of {made} as {shape}: such views have no counterpart in LiteRT")
 
 
 def _softmax(network: FoldedNetwork, op: Op, x: Tensor) -> Tensor:
     if op.in_shape[1:] != (1, 1):
-        raise ExportError(f"{op.name}: a softmax over the last axis of a map of {op.in_shape} cannot be quantised")
+        raise ExportError(f"{op.name}: LiteRT has no softmax over the last axis of a map of {op.in_shape}")
     return x.softmax(1)
 
 

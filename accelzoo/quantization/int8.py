@@ -69,7 +69,7 @@ class QuantizedNetwork(nn.Module):
         pixels = images.detach().cpu().float().permute(0, 2, 3, 1).numpy()
         rows = [self._run(image) for image in pixels]
         outputs = [
-            torch.from_numpy(np.stack(values)).permute(0, 3, 1, 2).reshape(len(images), *shape).to(images.device)
+            _arranged(torch.from_numpy(np.stack(values)), shape).to(images.device)
             for values, shape in zip(zip(*rows, strict=True), self._shapes, strict=True)
         ]
         return tree_unflatten(outputs, self._structure)
@@ -146,6 +146,12 @@ def to_float_tflite(model: Trunk) -> bytes:
         import_tool(tool, "litert")
     network = fold(model)
     return serialize(to_tflite(network.graph, "float32", values=NetworkValues(ops=network.values)))
+
+
+def _arranged(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Brings maps with channels last into an output's shape: `(time, classes)` of a sequence head stays in order."""
+    maps = maps if len(shape) == 2 else maps.permute(0, 3, 1, 2)
+    return maps.reshape(len(maps), *shape)
 
 
 def _stored(values: np.ndarray[Any, Any], scale: float, zero_point: int) -> np.ndarray[Any, Any]:

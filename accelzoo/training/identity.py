@@ -16,6 +16,7 @@ from accelzoo.training.config import NEUTRAL_FIELDS, TrainConfig
 from accelzoo.training.feed import DenseView
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_DTYPES = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def run_identity(model: nn.Module, view: TrainingView | DenseView, config: TrainConfig, world: int) -> dict[str, Any]:
@@ -34,6 +35,33 @@ def run_environment(device: torch.device) -> dict[str, Any]:
     """Returns what results may depend on in their last bits."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {"torch": torch.__version__, "device": device.type, "device_name": name}
+
+
+def run_setup(device: torch.device, world: int, precision: str) -> dict[str, Any]:
+    """Returns how a training is computed, for a lock.
+
+    Args:
+        device: Where it runs.
+        world: Number of processes.
+        precision: `no`, `bf16` or `fp16`.
+
+    Returns:
+        `world_size`, `device` (kind, name and, of a CPU, the vector instructions in use), `dtype` (of the forward pass)
+        and the flags that are `deterministic`.
+    """
+    where = run_environment(device)
+    vectors = f" {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else ""
+    cudnn = torch.backends.cudnn
+    return {
+        "world_size": world,
+        "device": f"{where['device']} {where['device_name']}{vectors}",
+        "dtype": _DTYPES[precision],
+        "deterministic": {
+            "cudnn_deterministic": cudnn.deterministic,
+            "cudnn_benchmark": cudnn.benchmark,
+            "algorithms": torch.are_deterministic_algorithms_enabled(),
+        },
+    }
 
 
 def structure_digest(model: nn.Module) -> str:

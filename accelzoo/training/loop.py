@@ -25,7 +25,7 @@ from accelzoo.training.checkpoint import (
 from accelzoo.training.config import TrainConfig
 from accelzoo.training.errors import CheckpointError, TrainError
 from accelzoo.training.feed import DenseView, Score, make_feed
-from accelzoo.training.identity import run_environment, run_identity
+from accelzoo.training.identity import run_environment, run_identity, run_setup
 from accelzoo.training.objective import Objective
 from accelzoo.training.optimizer import load_state_tensors, make_optimizer, state_tensors
 from accelzoo.training.precision import Precision
@@ -324,6 +324,7 @@ class _Run:
             wall_s=self.clock.total_s(),
             resumed_at_step=self.resumed_at,
             notes=self.notes,
+            setup=run_setup(self.device, self.processes.world, self.precision.kind),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -40,6 +41,12 @@ class EpochRecord:
         """Returns plain values that `from_json` reads."""
         return asdict(self)
 
+    def point(self) -> dict[str, Any]:
+        """Returns what a training curve shows of it; the score is top-1 or the task's metric, 0 … 1."""
+        found = self.validation
+        score = found if found is None else found.top1 if isinstance(found, Metrics) else found.value
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, "score": score}
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> EpochRecord:
         """Reads what `to_json` returned."""
@@ -61,6 +68,7 @@ class TrainResult:
         wall_s: Seconds of training, those before an interruption included.
         resumed_at_step: Where a checkpoint was taken up; None for a run in one go.
         notes: What a reader of the result should know (a resume on another machine).
+        setup: What its last bits depend on (see `accelzoo.training.identity.run_setup`).
     """
 
     history: tuple[EpochRecord, ...]
@@ -70,3 +78,8 @@ class TrainResult:
     wall_s: float = field(compare=False)
     resumed_at_step: int | None = field(default=None, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    setup: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def curve(self) -> list[dict[str, Any]]:
+        """Returns the training curve as plain data: `epoch`, `step`, `loss`, and the validation `score` or None."""
+        return [record.point() for record in self.history]

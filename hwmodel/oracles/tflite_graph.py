@@ -21,6 +21,7 @@ from accelzoo.hwmodel.oracles.tflite_values import (
     RandomValues,
     TrainedValues,
     Values,
+    averages_columns,
     is_global,
     space_to_depth_block,
 )
@@ -51,11 +52,15 @@ def to_tflite(
     """
     source = RandomValues(precision, seed) if values is None else TrainedValues(graph, precision, values)
     translator = _Translator(graph, precision, source, trained=values is not None)
-    made = {INPUT: graph.input_shape} | {op.name: op.out_shape for op in graph.ops}
-    faults = {f"{op.name} ({op.kind})": why for op in graph.ops if (why := _obstacle(op, made))}
-    if faults:
+    if faults := obstacles(graph):
         raise UnsupportedGraphError("TensorFlow Lite", faults, "; ".join(dict.fromkeys(faults.values())))
     return translator.translate()
+
+
+def obstacles(graph: Graph) -> dict[str, str]:
+    """Returns the operators without a counterpart, as `name (kind)`, each with the reason."""
+    made = {INPUT: graph.input_shape} | {op.name: op.out_shape for op in graph.ops}
+    return {f"{op.name} ({op.kind})": why for op in graph.ops if (why := _obstacle(op, made))}
 
 
 def _obstacle(op: Op, made: Mapping[str, Shape]) -> str:
@@ -270,9 +275,13 @@ def _mul(to: _Translator, op: Op) -> None:
 
 def _pool(to: _Translator, op: Op) -> None:
     if is_global(op):
-        (x,) = to.of(op)
-        axes = to.constant(f"t{to.position}.axes", np.array([1, 2], np.int32))
-        to.index[op.name] = to.emit("MEAN", (x, axes), op.out_shape, ("ReducerOptions", {"KeepDims": True}))
+        source = to.index[op.inputs[0]]
+        _, height, width, channels = to.model.tensors[source].shape
+        columns = to.trained and averages_columns(op, (channels, height, width))
+        x = source if columns else to.of(op)[0]
+        axes = to.constant(f"t{to.position}.axes", np.array([1] if columns else [1, 2], np.int32))
+        shape = (channels, 1, width) if columns else op.out_shape
+        to.index[op.name] = to.emit("MEAN", (x, axes), shape, ("ReducerOptions", {"KeepDims": True}))
         return
     x, window = to.padded(op)
     code = "MAX_POOL_2D" if op.function == "max" else "AVERAGE_POOL_2D"

@@ -207,6 +207,12 @@ def space_to_depth_block(op: Op, made: tuple[int, int, int]) -> int:
     return block if block > 1 and folded == (channels, height, width) else 1
 
 
+def averages_columns(op: Op, made: tuple[int, int, int]) -> bool:
+    """Whether a pool averages each column of a map of shape `made`: sequence heads do so over the frequencies."""
+    channels, height, width = made
+    return op.kind == "pool" and is_global(op) and width > 1 and op.in_shape == (channels * width, height, 1)
+
+
 @functools.lru_cache(maxsize=2)
 def _pool_of_draws(seed: int) -> tuple[npt.NDArray[np.float32], np.random.Generator]:
     """Returns the pool, and the generator as it is after drawing it."""

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
+from accelzoo._printable import printable
 from accelzoo.errors import AccelzooError, suggestion
 from accelzoo.recipes import output
 
@@ -221,27 +222,30 @@ def _recipes_table(entries: list[dict[str, Any]]) -> str:
 
 
 def _releases(pattern: str, options: Namespace) -> list[dict[str, Any]]:
-    from accelzoo.hub import open_hub
-    from accelzoo.pretrained import find_release, list_packaged
+    from accelzoo.hubs.available import list_releases
 
-    entries: list[dict[str, Any]] = [
-        {"name": name, "digest": find_release(name).digest, "tags": [], "hub": None}
-        for name in fnmatch.filter(list_packaged(), pattern)
-    ]
-    hub = open_hub()
-    for name in fnmatch.filter(hub.list(), pattern):
-        head = hub.resolve(name)
-        tags = [tag for tag, digest in hub.tags(name).items() if digest == head]
-        entries.append({"name": f"hub:{name}", "digest": head, "tags": tags, "hub": str(getattr(hub, "root", hub))})
-    return entries
+    return [entry.to_json() for entry in list_releases(pattern)]
 
 
 def _releases_table(entries: list[dict[str, Any]]) -> str:
+    """Lays releases out; of a damaged one, its name, its place and what is wrong."""
+    columns = ["release", "where", "digest", "tags", "task", ">size", "target", "metrics"]
     rows = [
-        [entry["name"], output.short_digest(entry["digest"]), " ".join(entry["tags"]), entry["hub"] or "in the package"]
+        [
+            entry["name"].partition("@sha256:")[0],
+            entry["where"],
+            output.short_digest(entry["digest"] or ""),
+            " ".join(entry["tags"]),
+            *(["", "", "", f"damaged: {entry['error']}"] if entry["error"] else _release_facts(entry)),
+        ]
         for entry in entries
     ]
-    return output.table(["release", "digest", "tags", "where"], rows)
+    return output.table(columns, [[printable(cell, keep="\n") for cell in row] for row in rows])
+
+
+def _release_facts(entry: dict[str, Any]) -> list[str]:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in entry["metrics"].items())
+    return [entry["task"] or "?", output.memory(entry["size_bytes"]), entry["target"] or "", metrics]
 
 
 _LISTINGS: dict[str, Callable[[str, Namespace], list[dict[str, Any]]]] = {

@@ -1,20 +1,12 @@
-"""`accelzoo plot`: pictures of a run."""
+"""`accelzoo plot`: the charts of a run or a release as pictures."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from accelzoo.errors import AccelzooError
 from accelzoo.recipes import output
-
-if TYPE_CHECKING:
-    from accelzoo.recipes.run_plot import Knobs
-    from accelzoo.recipes.run_view import RunView
-    from accelzoo.search.importance import Importance
-    from accelzoo.search.record import Record
 
 EPILOG = """\
 examples:
@@ -22,22 +14,31 @@ examples:
   wrote pictures/pareto.png
   wrote pictures/progress.png
   wrote pictures/knobs.png
+  no networks: The run is not finished.
+  no blocks: The run is not finished: its networks are not chosen yet.
+  no predicted: The run is not finished.
+  no curves: The run's folder has no history of a training.
 
-pareto: accuracy over each cost that counts, with the candidates over budget and the baseline's price. progress: the
-front's hypervolume, or without costs the best score. knobs: the share of accuracy's and of the first cost's variance
-over the space that each knob explains alone (functional analysis of variance), from 30 candidates on.
-A FILE.png or FILE.svg instead of a folder holds all of them. The pictures need the extra plot:
-pip install 'accelzoo[plot]'.
+The charts of `accelzoo report`. networks: latency against test score of all that were trained. pareto: accuracy over
+each cost that counts, with the candidates over budget and the baseline's price. progress: the front's hypervolume, and
+the best candidate so far beside what the same candidates would have given in random order. knobs: the share of
+accuracy's and of the first cost's variance over the space that each knob explains alone (functional analysis of
+variance), from 30 candidates on. blocks: latency per block. predicted: estimates against compiled or measured
+latencies. curves: loss and score over the epochs. A product run has pareto, progress and knobs for each search.
+What cannot be drawn is named with the reason. A FILE.png or FILE.svg instead of a folder holds all of them.
+The pictures need the extra plot: pip install 'accelzoo[plot]'.
 """
-SUFFIXES = (".png", ".svg")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="a run's folder, while it is written or afterwards")
+    parser.add_argument(
+        "name", metavar="RUN|RELEASE", help="the folder of a run, finished or not; a release's folder or its name"
+    )
     parser.add_argument(
         "-o", "--out", metavar="DIR|FILE", type=Path, required=True, help="a folder, or one .png or .svg for all"
     )
+    parser.add_argument("--svg", action="store_true", help="write .svg into the folder, not .png")
     parser.add_argument(
         "--minimise", metavar="COST", action="append", default=[], help="a cost that counts, such as latency_s; several"
     )
@@ -45,53 +46,38 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Draws and says what was written."""
-    from accelzoo.recipes import validation_plot
-    from accelzoo.recipes.run_front import Front, cost_fields
-    from accelzoo.recipes.run_plot import Picture
-    from accelzoo.recipes.run_view import read_run
+    from accelzoo.recipes.page.altair_parts import require
+    from accelzoo.recipes.page.drawing import SUFFIXES, draw_figures
+    from accelzoo.recipes.page.figure import Absent, Figure
+    from accelzoo.recipes.page.figures import all_figures
+    from accelzoo.recipes.page.material import read_material
 
-    one = options.out.suffix in SUFFIXES
-    names = [options.out] if one else [options.out / name for name in ("pareto.png", "progress.png", "knobs.png")]
-    for path in names:
-        if path.exists():
-            raise AccelzooError(f"{path}: exists already; give another name, or move it away")
-    if options.out.suffix and not one:
-        raise AccelzooError(f"{options.out}: the name must end in {' or '.join(SUFFIXES)}, or be a folder's")
-    validation_plot.require()
-    view, records = read_run(options.folder)
-    fields = cost_fields(view.header, options.minimise)
-    if not any(record.status == "ok" for record in records):
-        raise AccelzooError(f"{view.place.folder}: nothing to draw: no candidate has an accuracy yet")
-    front = None
-    if view.header["target"] is not None:
-        front = Front(fields, view.header)
-        front.update(records)
-    picture = Picture(view, records, front, _knobs(view, records, fields[0] if front else None))
+    out: Path = options.out
+    one = out.suffix in SUFFIXES
+    if out.suffix and not one:
+        raise AccelzooError(f"{out}: the name must end in {' or '.join(SUFFIXES)}, or be a folder's")
+    if one:
+        _check_free(out)
+    require()
+    found = all_figures(read_material(options.name, options.minimise))
+    drawn = [figure for figure in found if isinstance(figure, Figure)]
+    if not drawn:
+        reasons = "; ".join(figure.reason for figure in found if isinstance(figure, Absent))
+        raise AccelzooError(f"{options.name}: nothing to draw: {reasons}")
+    files = {out: drawn} if one else {out / f"{each.name}{'.svg' if options.svg else '.png'}": [each] for each in drawn}
+    for path in files:
+        _check_free(path)
     if not one:
-        options.out.mkdir(parents=True, exist_ok=True)
-    for path in picture.draw_one(options.out) if one else picture.draw(options.out):
+        out.mkdir(parents=True, exist_ok=True)
+    for path, figures in files.items():
+        draw_figures(figures, path)
         output.emit(f"wrote {path}")
+    for figure in found:
+        if isinstance(figure, Absent):
+            output.emit(f"no {figure.name}: {figure.reason}")
     return 0
 
 
-def _knobs(view: RunView, records: Sequence[Record], field: str | None) -> list[Knobs]:
-    """What decides accuracy, and a cost if there are any."""
-    from accelzoo.recipes.run_plot import Knobs
-    from accelzoo.recipes.run_view import cost_label
-
-    # Architectures that came up again under another genome count: they say that the difference does not matter.
-    accuracies = {record.genome: record.accuracy for record in records if record.accuracy is not None}
-    panels = [Knobs("accuracy", _shares(view, accuracies))]
-    if field is not None:
-        costs = {record.genome: float(getattr(record.cost, field)) for record in records if record.cost is not None}
-        panels.append(Knobs(cost_label(field), _shares(view, costs)))
-    return panels
-
-
-def _shares(view: RunView, values: dict[tuple[int, ...], float]) -> Importance | str:
-    from accelzoo.search.importance import TooFewError, importance
-
-    try:
-        return importance([*values], [*values.values()], view.header["sizes"])
-    except TooFewError as error:
-        return str(error)
+def _check_free(path: Path) -> None:
+    if path.exists():
+        raise AccelzooError(f"{path}: exists already; give another name, or move it away")

@@ -13,14 +13,17 @@ examples:
   $ accelzoo pull hub:zoo/tiny-net@v1 --into tiny
   tiny
 
-The line printed is the release's folder.
+The line printed is the release's folder. A bare OWNER/NAME is looked for on the local hub, then on Hugging Face.
 """
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declares the verb's arguments."""
     parser.add_argument(
-        "reference", metavar="REF", help="hub:OWNER/NAME[@REVISION]; REVISION: a tag, or a digest or its first digits"
+        "reference",
+        metavar="REF",
+        help="hub:OWNER/NAME, hf:OWNER/NAME (Hugging Face) or OWNER/NAME, each with or without @REVISION: a tag, or a "
+        "digest or its first digits",
     )
     parser.add_argument("--into", metavar="DIR", type=Path, help="where to (default: the cache of pulled releases)")
     parser.add_argument("--hub", metavar="URL", help=HUB_HELP)
@@ -29,9 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Pulls and prints the folder."""
-    from accelzoo.hub import open_hub, parse_reference
+    from accelzoo.hubs.finding import pull_release
 
-    reference = options.reference
-    name, revision = parse_reference(reference if reference.startswith("hub:") else f"hub:{reference}")
-    output.emit(str(open_hub(options.hub).pull(name, revision, options.into, force=options.force)))
+    output.emit(str(pull_release(options.reference, hub=options.hub, into=options.into, force=options.force)))
     return 0

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from accelzoo._printable import printable
 from accelzoo.errors import AccelzooError, unknown_name
 from accelzoo.recipes import output
 
@@ -77,8 +78,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="a model, space, target, recipe or packaged release; hub:OWNER/NAME[@REVISION]; a release's folder; "
-        "the .yaml or .json file of an architecture or a target",
+        help="a model, space, target, recipe or packaged release; OWNER/NAME[@REVISION], as `accelzoo pull` takes it; "
+        "a release's folder; the .yaml or .json file of an architecture or a target",
     )
     parser.add_argument("--target", metavar="T", help="price a model on this target or .yaml file only")
     parser.add_argument("--json", action="store_true", help="print JSON: kind -> what it holds")
@@ -103,7 +104,7 @@ def _pages(name: str, target: str | None) -> Iterator[tuple[str, Callable[[], _P
         UnknownNameError: If it is of none.
     """
     from accelzoo.hwmodel import list_targets
-    from accelzoo.pretrained import find_release, list_packaged
+    from accelzoo.pretrained import find_release, list_packaged, names_release
     from accelzoo.recipes import list_recipes
     from accelzoo.registry import list_models, list_spaces
     from accelzoo.release import read_release
@@ -117,7 +118,7 @@ def _pages(name: str, target: str | None) -> Iterator[tuple[str, Callable[[], _P
     }
     if any(name in names for names, _ in known.values()):
         yield from ((kind, page) for kind, (names, page) in known.items() if name in names)
-    elif name.startswith("hub:"):
+    elif names_release(name):
         yield "release", lambda: _release_page(find_release(name))
     elif _is_target_file(name):
         yield "target", partial(_target_page, name)
@@ -331,4 +332,4 @@ def _release_page(release: Release) -> _Page:
 
 def _facts(pairs: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in pairs)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in pairs)
+    return "\n".join(f"{printable(name):<{width}}  {printable(value)}" for name, value in pairs)

@@ -33,7 +33,7 @@ class TrialJob:
     """Trains a network shortly from scratch, and scores it on validation images.
 
     Its result: `score` (see `DenseScore.to_json`; None of a training that diverged, with the `reason`), `steps`,
-    `images`, `wall_s`, `notes`.
+    `images`, `wall_s`, `notes`, `setup`, `history` (see `TrainResult.curve`).
 
     Args:
         arch: The network.
@@ -261,7 +261,8 @@ def _validation(result: TrainResult) -> DenseScore:
 
 def _facts(result: TrainResult) -> dict[str, Any]:
     notes = list(result.notes)
-    return {"steps": result.steps, "images": result.images, "wall_s": result.wall_s, "notes": notes}
+    counts = {"steps": result.steps, "images": result.images, "wall_s": result.wall_s}
+    return {**counts, "notes": notes, "setup": dict(result.setup), "history": result.curve()}
 
 
 def _weights(context: ProductContext, name: str) -> dict[str, Tensor]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from accelzoo import config
 from accelzoo.errors import DataError
 from accelzoo.hwmodel import Cost
-from accelzoo.model_card import Evaluation, Metric, model_card
+from accelzoo.model_card import Evaluation, Metric, hardware_tags, latency_metric, model_card, usage
+from accelzoo.recipes.lock import FILES
 from accelzoo.recipes.product.schema import ProductRecipe
 from accelzoo.recipes.product.tasks import ProductData
 from accelzoo.recipes.product.values import BASELINE, SeedRun, Trained
-from accelzoo.release import Release, write_release
+from accelzoo.release import Release, vouched_files, write_release
 from accelzoo.release_config import Preprocessing, make_config
+from accelzoo.weights_digest import network_arrays
 
 if TYPE_CHECKING:
     from accelzoo.build import Trunk
@@ -63,12 +65,13 @@ def pack_network(
     if model.arch != one.network.arch:
         raise DataError(f"{one.network.name}: the weights are those of another network")
     run = best_run(one)
+    weights, recipe_yaml = network_arrays(model), config.dump_yaml(recipe)
     return write_release(
         folder,
-        weights={name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()},
+        weights=weights,
         config=_describe(one, model, run, data, target),
-        recipe_yaml=config.dump_yaml(recipe),
-        lock=lock,
+        recipe_yaml=recipe_yaml,
+        lock={**lock, FILES: vouched_files(weights, recipe_yaml, trace_path)},
         trace_path=trace_path,
         card=_card(recipe, one, run, table, target),
         quantization=calibration,
@@ -101,9 +104,11 @@ def _card(recipe: ProductRecipe, one: Trained, run: SeedRun, table: str, target:
     plan, network = recipe.release, one.network
     kind, dataset = _METRICS[run.test.metric], _dataset(recipe.data)
     task = _TASKS[recipe.task]
+    latency_s, name = one.prices[target].cost.latency_s, f"{plan.name}_{network.name}"
     tested = Metric(kind=kind, value=run.test.value, name=f"{run.test.metric}, float32")
+    on_test = (tested, latency_metric(latency_s, target))
     evaluations = [
-        Evaluation(task=task, dataset=dataset, dataset_name=plan.dataset_name, metrics=(tested,), split="test"),
+        Evaluation(task=task, dataset=dataset, dataset_name=plan.dataset_name, metrics=on_test, split="test"),
         Evaluation(
             task=task,
             dataset=dataset,
@@ -127,12 +132,12 @@ def _card(recipe: ProductRecipe, one: Trained, run: SeedRun, table: str, target:
         plan.citation,
     ]
     return model_card(
-        name=f"{plan.name}_{network.name}",
+        name=name,
         license=plan.license,
         datasets=[dataset],
         evaluations=evaluations,
-        tags=[f"target:{target}"],
-        body="\n".join(line for line in body if line),
+        tags=hardware_tags(latency_s, target, None if network.name == BASELINE else recipe.baseline),
+        body="\n".join([*filter(None, body), "", usage(name, task)]),
     )
 
 

@@ -17,9 +17,11 @@ from accelzoo.arch import Arch
 from accelzoo.errors import AccelzooError
 from accelzoo.hwmodel import Cost, Target, estimate
 from accelzoo.knobs import Space
+from accelzoo.recipes.asked import Asked
+from accelzoo.recipes.energy import EnergyMeter
 from accelzoo.recipes.folder import RunFolder, write_text
 from accelzoo.recipes.job_pool import Job, run_jobs
-from accelzoo.recipes.lock import make_lock, same_but_for_times
+from accelzoo.recipes.lock import RELEASE, kept_lock, make_lock
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.output import say
 from accelzoo.recipes.product.choosing import Contender, choose, trial_candidates
@@ -27,6 +29,7 @@ from accelzoo.recipes.product.compile_job import CompileJob
 from accelzoo.recipes.product.fusion import fusion_sentence
 from accelzoo.recipes.product.job_context import ProductContext
 from accelzoo.recipes.product.jobs import PretrainJob, TrainJob, TrialJob, load_trained, trunk_classifier
+from accelzoo.recipes.product.lock_parts import product_figures, product_tolerances, product_trainings
 from accelzoo.recipes.product.packing import best_run, pack_network
 from accelzoo.recipes.product.preparing import Prepared, prepare
 from accelzoo.recipes.product.prices import price
@@ -34,6 +37,7 @@ from accelzoo.recipes.product.report import ProductComparison
 from accelzoo.recipes.product.schema import ProductRecipe
 from accelzoo.recipes.product.searching import Found, search_space
 from accelzoo.recipes.product.values import BASELINE, Network, Priced, Referee, SeedRun, Trained
+from accelzoo.recipes.spent import on_gpu, spent
 from accelzoo.search.workers import Workers
 from accelzoo.tasks.score import DenseScore
 
@@ -44,6 +48,7 @@ def run_product(
     workers: Workers,
     progress: bool | None,
     *,
+    asked: Asked,
     resume: bool,
     force: bool,
 ) -> Outcome:
@@ -60,7 +65,8 @@ def run_product(
     folder.check(recipe, resume=resume, force=force)
     prepared = prepare(recipe)
     folder.begin(recipe, resume=resume, force=force)
-    return _Run(recipe, prepared, folder, workers, progress).go()
+    with EnergyMeter(folder) as meter:
+        return _Run(recipe, prepared, folder, workers, progress, asked, meter).go()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +87,12 @@ class _Run:
         folder: RunFolder,
         workers: Workers,
         progress: bool | None,
+        asked: Asked,
+        meter: EnergyMeter,
     ) -> None:
         self.recipe = recipe
+        self.meter = meter
+        self.asked = asked
         self.target: Target = prepared.target
         self.baseline: Arch = prepared.baseline
         self.spaces: Mapping[str, Space] = prepared.spaces
@@ -274,7 +284,7 @@ class _Run:
                 trace_path=None if network.search is None else found[network.search].trace,
             )
             digests[network.name] = release.digest
-        self.folder.write_json("lock", lock)
+        self.folder.write_json("lock", {**lock, RELEASE: digests})
         write_text(self.folder.table, table)
         self._draw(comparison)
         of_all = "".join(f"{name} {digest}\n" for name, digest in digests.items())
@@ -298,7 +308,7 @@ class _Run:
             draw_strips(comparison, self.folder.strips)
 
     def _lock(self, comparison: ProductComparison) -> dict[str, Any]:
-        kept = ("steps", "images", "wall_s", "notes")
+        trainings = product_trainings(self.recipe, self.results, self.context.jobs)
         lock = make_lock(
             self.recipe,
             target=self.target,
@@ -309,18 +319,21 @@ class _Run:
                 "networks": {one.network.name: one.network.arch.digest() for one in comparison.trained},
             },
             data={"all": self._manifest()},
-            trainings={
-                name: {key: value for key, value in result.items() if key in kept}
-                for name, result in self.results.items()
-                if "steps" in result
-            },
+            trainings=trainings,
             comparison=comparison.to_json(),
             seconds=self.folder.seconds(),
+            asked=self.asked,
+            results=product_figures(self.recipe, comparison, self.asked),
+            spent=self._spent(trainings),
+            tolerances=product_tolerances(comparison),
         )
-        recorded = self.folder.read_json("lock")
-        if recorded is not None and same_but_for_times(lock, recorded):
-            return dict(recorded)  # a finished run that is resumed makes the releases that it made
-        return lock
+        return kept_lock(lock, self.folder.read_json("lock"))
+
+    def _spent(self, trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Jobs know their own seconds, however many workers there were."""
+        jobs_s, wall_s = math.fsum(self._seconds().values()), math.fsum(self.folder.seconds().values())
+        core_s, gpu_s = jobs_s * self.recipe.training.threads, jobs_s if on_gpu(trainings) else 0.0
+        return spent(core_s=core_s, gpu_s=gpu_s, wall_s=wall_s, metered=self.meter.read())
 
     def _manifest(self) -> dict[str, Any]:
         """What the data are; of what was left out the number, as its lines tell somebody's paths."""

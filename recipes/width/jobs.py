@@ -92,6 +92,8 @@ class SlimmableJob:
             "images": training.images,
             "wall_s": training.wall_s,
             "notes": list(training.notes),
+            "setup": dict(training.setup),
+            "history": training.curve(),
             "weights": save_weights(context.slimmable_weights(self.name), net),
         }
 
@@ -162,6 +164,8 @@ class FinalJob:
             "images": result.images,
             "wall_s": result.wall_s,
             "notes": list(result.notes),
+            "setup": dict(result.setup),
+            "history": result.curve(),
             "weights": save_weights(context.final_weights(self.name), model),
         }
 

@@ -6,8 +6,9 @@ Every part leaves what it has done in the run's folder, so that an interrupted r
 from __future__ import annotations
 
 import hashlib
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -16,14 +17,17 @@ from accelzoo import config
 from accelzoo.arch import Arch
 from accelzoo.errors import BudgetError, ConfigError, suggestion
 from accelzoo.hwmodel import Target, estimate, load_target
+from accelzoo.recipes.asked import Asked
 from accelzoo.recipes.bank import DataBank
+from accelzoo.recipes.energy import EnergyMeter
 from accelzoo.recipes.folder import RunFolder, write_text
 from accelzoo.recipes.job_pool import Job, run_jobs
-from accelzoo.recipes.lock import make_lock, same_but_for_times
+from accelzoo.recipes.lock import RELEASE, kept_lock, make_lock
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.output import say
 from accelzoo.recipes.packing import pack
 from accelzoo.recipes.report import Scored
+from accelzoo.recipes.spent import on_gpu, spent
 from accelzoo.recipes.width.choosing import (
     OPTIMISED,
     budgets_of,
@@ -37,19 +41,18 @@ from accelzoo.recipes.width.choosing import (
 )
 from accelzoo.recipes.width.job_context import JobContext
 from accelzoo.recipes.width.jobs import FinalJob, load_final, metrics_of
-from accelzoo.recipes.width.latency import LATENCY, PEAK, DeviceLatency, oracle_of
+from accelzoo.recipes.width.latency import LATENCY, DeviceLatency, oracle_of
+from accelzoo.recipes.width.lock_parts import width_figures, width_tolerances, width_trainings
 from accelzoo.recipes.width.plot import draw_widths
+from accelzoo.recipes.width.preparing import CHANNELS, cost_columns, width_space
 from accelzoo.recipes.width.report import WidthComparison
 from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.recipes.width.values import Choice, Trained
-from accelzoo.registry import get_arch
 from accelzoo.search import COST_FIELDS
 from accelzoo.search.settled import SettledLog
 from accelzoo.search.width import WidthSpace, solve_width
 from accelzoo.search.workers import Workers
 
-_CHANNELS = 3
-_COLUMNS = ("weight_bytes", "macs")
 _SAID_EVERY_S = 10.0
 
 
@@ -59,6 +62,7 @@ def run_width(
     workers: Workers,
     progress: bool | None,
     *,
+    asked: Asked,
     resume: bool,
     force: bool,
 ) -> Outcome:
@@ -71,18 +75,21 @@ def run_width(
         DataError: If the data are missing.
         AccelzooError: If the folder is taken, or a job fails.
     """
-    return _Run(recipe, folder, workers, progress).go(resume=resume, force=force)
+    return _Run(recipe, folder, workers, progress, asked).go(resume=resume, force=force)
 
 
 class _Run:
     """The parts of one run, in order."""
 
-    def __init__(self, recipe: WidthRecipe, folder: RunFolder, workers: Workers, progress: bool | None) -> None:
+    def __init__(
+        self, recipe: WidthRecipe, folder: RunFolder, workers: Workers, progress: bool | None, asked: Asked
+    ) -> None:
         self.recipe = recipe
+        self.asked = asked
         self.folder = folder
         self.workers = workers
         self.progress = progress
-        self.bank = DataBank(recipe.data, _CHANNELS)
+        self.bank = DataBank(recipe.data, CHANNELS)
         self.results: dict[str, dict[str, Any]] = {}
 
     def go(self, *, resume: bool, force: bool) -> Outcome:
@@ -98,7 +105,8 @@ class _Run:
             with self._device(space, target) as device:
                 self._check_feasible(device)
         self.folder.begin(self.recipe, resume=resume, force=force)
-        with self._device(space, target) as device, self._trace(context, target) as trace:
+        meter = EnergyMeter(self.folder)
+        with meter, self._device(space, target) as device, self._trace(context, target) as trace:
             self._check_feasible(device)
             self._say_space(space, device)
             chosen = self._choose(context, device, trace)
@@ -108,17 +116,11 @@ class _Run:
             comparison = WidthComparison(
                 target=target.name, measured_by=device.measured_by, data=data, groups=groups, trained=trained
             )
-        return self._release(context, target, comparison)
+            return self._release(context, target, comparison, meter)
 
     def _space(self) -> WidthSpace:
-        recipe = self.recipe
-        size = (_CHANNELS, recipe.resolution, recipe.resolution)
-        classes = len(self.bank.at(size).class_names)
-        set_here = {"num_classes": classes, "input_size": size}
-        if twice := sorted(set_here.keys() & recipe.options.keys()):
-            raise ConfigError([f"options.{name}: follows from data and resolution" for name in twice])
-        arch = get_arch(recipe.network, **recipe.options, **set_here)
-        return WidthSpace.from_arch(arch, recipe.ratios, divisor=recipe.divisor, fixed=recipe.fixed)
+        size = (CHANNELS, self.recipe.resolution, self.recipe.resolution)
+        return width_space(self.recipe, len(self.bank.at(size).class_names))
 
     def _check_slimmable(self, space: WidthSpace) -> None:
         """Refuses networks whose widths cannot be trained together."""
@@ -137,7 +139,6 @@ class _Run:
 
     @contextmanager
     def _device(self, space: WidthSpace, target: Target) -> Iterator[DeviceLatency]:
-        columns = tuple(dict.fromkeys([*_COLUMNS, *[name for name in self.recipe.budgets if name != PEAK]]))
         said = [time.monotonic()]
 
         def tell(done: int, total: int) -> None:
@@ -145,7 +146,8 @@ class _Run:
                 said[0] = time.monotonic()
                 say(f"timed {done} of {total} networks")
 
-        with DeviceLatency.of(space, target, self.recipe.measure, columns, self.folder.timings, tell) as device:
+        columns, timings = cost_columns(self.recipe), self.folder.timings
+        with DeviceLatency.of(space, target, self.recipe.measure, columns, timings, tell) as device:
             yield device
 
     def _check_feasible(self, device: DeviceLatency) -> None:
@@ -183,7 +185,7 @@ class _Run:
         found = run_jobs(jobs, context, self.workers, say, self.progress)
         self.folder.took(part, started)
         for name, result in found.items():
-            kept = {key: value for key, value in result.items() if key != "wall_s"}
+            kept = {key: value for key, value in result.items() if key not in ("wall_s", "setup", "history")}
             trace.settle({"job": name, "result": kept})
         self.results |= found
 
@@ -223,11 +225,13 @@ class _Run:
             )
         return tuple(trained)
 
-    def _release(self, context: JobContext, target: Target, comparison: WidthComparison) -> Outcome:
+    def _release(
+        self, context: JobContext, target: Target, comparison: WidthComparison, meter: EnergyMeter
+    ) -> Outcome:
         best = self._best(comparison.trained)
         job = FinalJob.of(context.space, best.choice.genome, best.choice.seed)
         data = self.bank.of(job.arch)
-        lock = self._lock(context, target, comparison, job.arch, best)
+        lock = self._lock(context, target, comparison, job.arch, best, meter)
         table = comparison.markdown()
         release = pack(
             self.folder.release,
@@ -244,7 +248,7 @@ class _Run:
             found_by=f"`{best.choice.name}` of the networks in `trace.jsonl`",
             numbers=_numbers(comparison),
         )
-        self.folder.write_json("lock", lock)
+        self.folder.write_json("lock", {**lock, RELEASE: release.digest})
         write_text(self.folder.table, table)
         if find_spec("matplotlib") is not None:
             draw_widths(comparison, self.folder.picture, self.recipe.release.latency_share)
@@ -259,9 +263,16 @@ class _Run:
         return max(ours, key=lambda one: one.validation.top1)
 
     def _lock(
-        self, context: JobContext, target: Target, comparison: WidthComparison, arch: Arch, best: Trained
+        self,
+        context: JobContext,
+        target: Target,
+        comparison: WidthComparison,
+        arch: Arch,
+        best: Trained,
+        meter: EnergyMeter,
     ) -> dict[str, Any]:
         trace = self.folder.width_trace.read_bytes()
+        trainings = width_trainings(self.recipe, self.results, context.jobs)
         lock = make_lock(
             self.recipe,
             target=target,
@@ -274,18 +285,22 @@ class _Run:
                 "trace_sha256": hashlib.sha256(trace).hexdigest(),
             },
             data={"all": self.bank.of(arch).manifest()},
-            trainings={
-                name: {key: value for key, value in result.items() if key in ("steps", "images", "wall_s", "notes")}
-                for name, result in self.results.items()
-                if "steps" in result and "images" in result
-            },
+            trainings=trainings,
             comparison=comparison.to_json(),
             seconds=self.folder.seconds(),
+            asked=self.asked,
+            results=width_figures(self.recipe, comparison, best, self.asked),
+            spent=self._spent(trainings, meter),
+            tolerances=width_tolerances(comparison),
         )
-        recorded = self.folder.read_json("lock")
-        if recorded is not None and same_but_for_times(lock, recorded):
-            return dict(recorded)  # a finished run that is resumed makes the release that it made
-        return lock
+        return kept_lock(lock, self.folder.read_json("lock"))
+
+    def _spent(self, trainings: Mapping[str, Mapping[str, Any]], meter: EnergyMeter) -> dict[str, Any]:
+        """Jobs know their own seconds, however many workers there were."""
+        jobs_s = math.fsum(result["wall_s"] for result in self.results.values())
+        wall_s = math.fsum(self.folder.seconds().values())
+        gpu_s = jobs_s if on_gpu(trainings) else 0.0
+        return spent(core_s=jobs_s * self.recipe.training.threads, gpu_s=gpu_s, wall_s=wall_s, metered=meter.read())
 
 
 def _numbers(comparison: WidthComparison) -> str:

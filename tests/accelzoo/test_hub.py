@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -61,7 +62,8 @@ def test_the_layout_is_content_addressed(local: LocalHub, release: Release) -> N
     files = {path.relative_to(shelf_of(local)).as_posix() for path in shelf_of(local).rglob("*") if path.is_file()}
     stored = {f"releases/{hexadecimal}/{path.name}" for path in release.folder.iterdir()}
     assert files == stored | {"refs/head", "refs/tags/v1", "lock"}
-    assert (shelf_of(local) / "refs/head").read_text(encoding="ascii") == f"{release.digest}\n"
+    seal = hashlib.sha256(f"{NAME}\nhead\n{release.digest}\n".encode()).hexdigest()
+    assert (shelf_of(local) / "refs/head").read_text(encoding="ascii") == f"{release.digest}\nseal {seal}\n"
     assert list((shelf_of(local) / "staging").iterdir()) == []
 
 
@@ -145,26 +147,6 @@ def test_pulls_are_cached_by_content(local: LocalHub, release: Release, tmp_path
     assert folder == tmp_path / "cache" / "releases" / NAME / release.digest.removeprefix("sha256:")
 
 
-def test_a_read_only_hub_can_be_pulled_from(local: LocalHub, release: Release, tmp_path: Path) -> None:
-    local.publish(release.folder, NAME, tags=("v1",))
-    folders = [local.root, *(path for path in local.root.rglob("*") if path.is_dir())]
-    for path in local.root.rglob("*"):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    local.root.chmod(0o555)
-    try:
-        if os.access(local.root, os.W_OK):
-            pytest.skip("this user (root, as a rule) may write to read-only folders")
-        assert local.list() == (NAME,)
-        assert local.tags(NAME) == {"v1": release.digest}
-        assert verify_folder(local.pull(NAME, "v1", tmp_path / "into")) == release.digest
-        for name in (NAME, "zoo/other"):
-            with pytest.raises(ReleaseError, match="cannot publish"):
-                local.publish(release.folder, name)
-    finally:
-        for path in folders:
-            path.chmod(0o755)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -173,6 +155,9 @@ def test_a_read_only_hub_can_be_pulled_from(local: LocalHub, release: Release, t
         ("hub:zoo/net@sha256:" + "0" * 64, Reference("zoo/net", "sha256:" + "0" * 64)),
         ("hub:zoo/net@sha256:01234567", Reference("zoo/net", "sha256:01234567")),
         ("hub:zoo/net@deadbeef", Reference("zoo/net", "deadbeef")),
+        ("hf:zoo/net", Reference("zoo/net", None, "hf")),
+        ("hf:zoo/net@main", Reference("zoo/net", "main", "hf")),
+        ("hf:zoo/net@sha256:01234567", Reference("zoo/net", "sha256:01234567", "hf")),
     ],
 )
 def test_references_are_read(text: str, expected: Reference) -> None:
@@ -182,7 +167,7 @@ def test_references_are_read(text: str, expected: Reference) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "zoo/net", "hub:", "hub:net", "hub:zoo/net@", "hub:zoo/net@a@b", "hub:zoo/net@../x", "hub:../net",
-     "hub:zoo/net@sha256:", "HUB:zoo/net", "hub:zoo/net@v1\n"],
+     "hub:zoo/net@sha256:", "HUB:zoo/net", "hub:zoo/net@v1\n", "hf:", "hf:net", "hf:zoo/net@", "hf://zoo/net"],
 )  # fmt: skip
 def test_a_malformed_reference_is_refused(text: str) -> None:
     with pytest.raises(ReleaseError, match=r"reference|release name"):
@@ -231,9 +216,19 @@ def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.M
     assert cached_release("zoo/net", "sha256:12", tmp_path / "given") == tmp_path / "given" / end
 
 
-@pytest.mark.parametrize("url", ["hf:zoo", "hf://zoo", "https://huggingface.co", "https://huggingface.co/zoo/net"])
-def test_hugging_face_is_not_there_yet(url: str) -> None:
-    with pytest.raises(AccelzooError, match="only local hubs exist yet"):
+def test_hugging_face_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    assert repr(open_hub("hf:")) == repr(open_hub("https://huggingface.co/")) == "HfHub('https://huggingface.co')"
+    assert repr(open_hub("https://hub.example:8443/mirror/")) == "HfHub('https://hub.example:8443/mirror')"
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert repr(open_hub("hf:")) == "HfHub('http://127.0.0.1:1')"
+    monkeypatch.setenv("ACCELZOO_HUB", "hf:")
+    assert repr(open_hub()) == "HfHub('http://127.0.0.1:1')"
+
+
+@pytest.mark.parametrize("url", ["hf:zoo", "hf://zoo/net", "https://huggingface.co/zoo/net", "https://", "https://a?b"])
+def test_an_address_is_no_reference(url: str) -> None:
+    with pytest.raises(AccelzooError, match=r"hub address.* expected '(hf:|https://server)"):
         open_hub(url)
 
 

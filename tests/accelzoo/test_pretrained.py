@@ -16,7 +16,7 @@ from accelzoo.build import AccelNet, Trunk, build_classifier
 from accelzoo.errors import AccelzooError, ConfigError, ReleaseError
 from accelzoo.hub import open_hub
 from accelzoo.model_card import Evaluation, Metric, model_card
-from accelzoo.pretrained import find_release, list_packaged, load_release
+from accelzoo.pretrained import find_release, list_packaged, load_release, names_release
 from accelzoo.registry import get_arch
 from accelzoo.release import Release, write_release
 from accelzoo.release_config import Preprocessing, make_config
@@ -34,6 +34,7 @@ def write(
     *,
     arch: dict[str, Any] | None = None,
     drop: str = "",
+    extra: str = "",
     names: tuple[str, ...] = ("a", "b", "c"),
     **changes: Any,
 ) -> Release:
@@ -53,6 +54,8 @@ def write(
         metrics={"test_top1": 0.5},
     )
     weights = {name: value.numpy() for name, value in network().state_dict().items() if name != drop}
+    if extra:
+        weights[extra] = np.zeros(3, np.float32)
     card = model_card(name="tiny", license="mit", datasets=["x"], evaluations=[evaluation])
     return write_release(
         folder, weights=weights, config=described, recipe_yaml="recipe: x\n", lock={}, trace_path=None, card=card
@@ -111,8 +114,89 @@ def test_a_packaged_release_comes_with_its_weights(zoo: Path) -> None:
         create_model("../zoo/tiny", pretrained=True)
 
 
+def test_a_digest_pins_what_is_here_already(zoo: Path, tmp_path: Path) -> None:
+    digest = write(zoo / "tiny").digest
+    folder = str(write(tmp_path / "mine", names=("x", "y", "z")).folder)
+    other = find_release(folder).digest
+    for name, known in (("tiny", digest), (folder, other)):
+        for pin in (known, known.removeprefix("sha256:"), known[:15]):
+            assert find_release(f"{name}@{pin}").digest == known
+            assert find_release(name, revision=pin).digest == known
+        wrong = other if known == digest else digest
+        with pytest.raises(ReleaseError, match=f"expected the digest {wrong}, found {known}"):
+            create_model(f"{name}@{wrong}")
+        with pytest.raises(ReleaseError, match=f"revision 'v1': only hubs have tags; its digest is {known}"):
+            create_model(name, pretrained=True, revision="v1")
+        with pytest.raises(ConfigError, match="contradicts"):
+            find_release(f"{name}@{known}", revision=wrong)
+    check_network(create_model(f"tiny@{digest}"))
+    check_network(create_model("tiny", pretrained=True, revision=digest))
+
+
+def test_a_rewritten_release_does_not_pass_for_the_pinned_one(zoo: Path) -> None:
+    digest = write(zoo / "tiny").digest
+    (zoo / "tiny").rename(zoo / "away")
+    swapped = write(zoo / "tiny", names=("c", "b", "a"))
+    assert find_release("tiny").digest == swapped.digest
+    with pytest.raises(ReleaseError, match=f"expected the digest {digest}, found {swapped.digest}"):
+        create_model("tiny", pretrained=True, revision=digest)
+
+
+@pytest.mark.parametrize("option", [{"revision": "v1"}, {"cache_dir": "cache"}])
+def test_only_a_release_has_a_revision(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(option))} is for releases"):
+        create_model("camera_ibn", **option)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hub:me/tiny", True),
+        ("hf:me/tiny@v1", True),
+        ("me/tiny", True),
+        ("tiny@sha256:0123456789ab", True),
+        ("tiny", False),
+        ("tiny@v1", False),
+        ("other@sha256:0123456789ab", False),
+        ("me/tiny.yaml", False),
+        ("here/folder", False),
+        (Path("me/tiny"), False),
+    ],
+)
+def test_names_that_are_only_of_releases(
+    name: str | Path, expected: bool, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(zoo / "tiny")
+    (zoo / "here" / "folder").mkdir(parents=True)
+    monkeypatch.chdir(zoo)
+    (zoo / "tiny").rename(zoo / "apart")  # a folder of that name would be one
+    monkeypatch.setattr(pretrained, "list_packaged", lambda: ["tiny"])
+    assert names_release(name) is expected
+
+
+def test_a_folder_that_is_no_release_is_said_to_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = write(tmp_path / "run" / "release" / "a")
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "run/release", Path("run")):
+        with pytest.raises(ReleaseError, match=r"no release; releases in it: run/release/a$"):
+            find_release(name)
+    (release.folder / "SHA256SUMS").unlink()
+    with pytest.raises(ReleaseError, match="it has no SHA256SUMS"):
+        find_release(release.folder)
+    with pytest.raises(ReleaseError, match="no such release folder"):
+        find_release(Path("missing"))
+
+
+def test_a_pulled_network_is_kept_where_it_is_asked_for(hub: str, tmp_path: Path) -> None:
+    check_network(create_model(hub, revision="v1", cache_dir=tmp_path / "mine"))
+    assert list((tmp_path / "mine").rglob("model.safetensors"))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("prefix", ["hub:", ""])
 @pytest.mark.parametrize("revision", ["", "@v1"])
-def test_a_published_release_comes_with_its_weights(hub: str, revision: str) -> None:
+def test_a_published_release_comes_with_its_weights(hub: str, prefix: str, revision: str) -> None:
+    hub = prefix + hub.removeprefix("hub:")
     check_network(create_model(hub + revision))
     check_network(create_model(hub + revision, pretrained=True))
 
@@ -168,6 +252,7 @@ def test_a_release_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
         "is not the architecture's": write(tmp_path / "b", arch_digest="sha256:" + "0" * 64),
         "the weights do not fit": write(tmp_path / "c", arch=other.to_config(), arch_digest=other.digest()),
         "(?s)the weights do not fit.*bn1.weight": write(tmp_path / "d", drop="bn1.weight"),
+        "(?s)the weights do not fit.*conv_new.weight": write(tmp_path / "f", extra="conv_new.weight"),
         "3 outputs, but 2 class names": write(tmp_path / "e", names=("a", "b")),
     }
     for said, release in releases.items():

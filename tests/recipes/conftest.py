@@ -14,4 +14,5 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("ACCELZOO_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("ACCELZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nobody listens: no test asks the network
     monkeypatch.setenv("COLUMNS", "80")

@@ -51,8 +51,8 @@ def test_examples_in_the_help_print_what_it_shows(verb: str, capsys: Capture, tm
         run(capsys, "publish", str(release.folder), "zoo/tiny-net", "--tag", "v1")
     if verb == "calibrate":
         write_example()
-    if verb == "plot":
-        pytest.importorskip("matplotlib", reason="the pictures need the extra [plot]")
+    if verb in ("plot", "report"):
+        pytest.importorskip("altair", reason="charts need the extra [plot]")
     if verb in ("watch", "front", "plot"):
         write_run(Path("runs/example"), asked=60)
     examples = steps(EXAMPLES[verb])

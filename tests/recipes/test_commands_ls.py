@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from accelzoo.hubs.conformance import example_release
 from accelzoo.hwmodel import estimate, list_targets, load_target, target
 from accelzoo.recipes import list_recipes
 from accelzoo.registry import get_arch, get_space, list_models, list_spaces
+from accelzoo.release import write_release
 from tests.accelzoo.fresh import fresh_python
 from tests.recipes.calls import Capture, failure, run, run_json
 
@@ -185,18 +187,54 @@ def test_one_damaged_target_hides_no_other(
     assert "cannot be loaded: " in text.splitlines()[2]
 
 
-def test_ls_releases_finds_the_hub(capsys: Capture, tmp_path: Path) -> None:
+def test_ls_releases_finds_hub_and_cache(capsys: Capture, tmp_path: Path) -> None:
     release = example_release(tmp_path / "tiny")
     run(capsys, "publish", str(release.folder), "zoo/tiny", "--tag", "v1", "--tag", "paper")
-    (entry,) = run_json(capsys, "ls", "releases", "zoo/*")["releases"]
+    folder = run(capsys, "pull", "hub:zoo/tiny").strip()
+    stored, pulled = run_json(capsys, "ls", "releases", "zoo/*")["releases"]
+    assert (stored["name"], stored["where"], stored["tags"]) == ("hub:zoo/tiny", "hub", ["paper", "v1"])
+    assert Path(stored["folder"]).is_relative_to(tmp_path / "hub")
     expected: dict[str, Any] = {
-        "name": "hub:zoo/tiny",
+        "name": f"zoo/tiny@{release.digest}",
+        "where": "cache",
+        "folder": folder,
         "digest": release.digest,
-        "tags": ["paper", "v1"],
-        "hub": str(tmp_path / "hub"),
+        "tags": [],
+        "architecture": "sha256:" + "a" * 64,
+        "task": None,  # of an architecture that is none
+        "size_bytes": sum(path.stat().st_size for path in release.folder.iterdir()),
+        "target": None,
+        "metrics": {"accuracy": 0.5},
+        "error": None,
     }
-    assert entry == expected
+    assert pulled == expected
     assert release.digest[:19] in run(capsys, "ls", "releases")
+
+
+def test_ls_releases_shows_what_is_damaged_and_prints_nothing_raw(capsys: Capture, tmp_path: Path) -> None:
+    release = example_release(tmp_path / "tiny")
+    config = json.loads((release.folder / "config.json").read_text(encoding="utf-8"))
+    config["accelzoo"]["metrics"] = {"\x1b[31mred": 0.5}
+    hostile = write_release(
+        tmp_path / "hostile",
+        weights=release.load_weights(),
+        config=config,
+        recipe_yaml="a: b\n",
+        lock={},
+        trace_path=None,
+        card=release.read_card(),
+    )
+    for one, name in ((release, "zoo/tiny"), (hostile, "zoo/hostile")):
+        run(capsys, "publish", str(one.folder), name)
+        run(capsys, "pull", f"hub:{name}")
+    (cached,) = (tmp_path / "cache/releases/zoo/tiny").iterdir()
+    (cached / "lock.json").unlink()
+    text = run(capsys, "ls", "releases", "zoo/*")
+    assert "\x1b" not in text
+    assert text.count("\\u001b[31mred 0.5") == 2
+    (line,) = (line for line in text.splitlines() if "damaged: " in line)
+    assert line.split()[:3] == ["zoo/tiny", "cache", release.digest[:19]]
+    assert "lock.json: missing" in text
 
 
 def test_listing_and_pricing_models_needs_no_torch() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from accelzoo.hubs.conformance import example_release
 from accelzoo.recipes import list_recipes, recipe_path
-from accelzoo.release import RELEASE_FILES, read_release
+from accelzoo.release import RELEASE_FILES, read_release, write_release
+from tests.accelzoo.stand_in_hub import stand_in
 from tests.recipes.calls import Capture, failure, run, run_json
 
 pytestmark = pytest.mark.usefixtures("own_places")
@@ -76,6 +77,63 @@ def test_what_is_published_is_pulled(capsys: Capture, tmp_path: Path) -> None:
     assert read_release("mine").digest == second.digest
     cached = run(capsys, "pull", "hub:zoo/tiny", "--hub", hub).strip()
     assert Path(cached).is_relative_to(tmp_path / "cache")
+
+
+def test_hugging_face_is_a_hub_like_others(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = stand_in(monkeypatch, tmp_path / "far")
+    release = example_release(tmp_path / "a")
+    published = run(capsys, "publish", str(release.folder), "zoo/tiny", "--hub", "hf:", "--private", "--tag", "v1")
+    assert published == f"hf:zoo/tiny@{release.digest}\n"
+    assert run(capsys, "pull", "hf:zoo/tiny@v1", "--into", "mine") == "mine\n"
+    assert run(capsys, "pull", "zoo/tiny", "--into", "again") == "again\n"
+    run(capsys, "pull", "zoo/tiny", "--hub", "https://hub.example", "--into", "third")
+    assert {read_release(folder).digest for folder in ("mine", "again", "third")} == {release.digest}
+    assert far.asked == [
+        "publish zoo/tiny to None, private=True",
+        "pull zoo/tiny@v1 from None",
+        "pull zoo/tiny@None from None",
+        "pull zoo/tiny@None from https://hub.example",
+    ]
+
+
+def test_a_directory_is_not_private(capsys: Capture, tmp_path: Path) -> None:
+    release = example_release(tmp_path / "a")
+    message = failure(capsys, "publish", str(release.folder), "zoo/tiny", "--private")
+    assert "its permissions say who may read it" in message
+    assert not (tmp_path / "hub").exists()
+
+
+def test_no_verb_takes_a_token(capsys: Capture) -> None:
+    for verb in ("publish", "pull"):
+        assert "--token" not in run(capsys, verb, "--help")
+
+
+def test_a_run_is_not_published_but_its_releases_are_named(capsys: Capture, tmp_path: Path) -> None:
+    for name in ("V1", "baseline"):
+        example_release(Path("runs/mine/release") / name)
+    for folder in ("runs/mine", "runs/mine/release"):
+        message = failure(capsys, "publish", folder, "zoo/tiny")
+        assert "releases in it: runs/mine/release/V1, runs/mine/release/baseline" in message
+    assert "it has no SHA256SUMS" in failure(capsys, "publish", "runs", "zoo/tiny")
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("stated", ["license: ''", "license: unknown", "license: other", "license: null"])
+def test_a_release_without_a_licence_is_not_published(stated: str, capsys: Capture, tmp_path: Path) -> None:
+    release = example_release(tmp_path / "a")
+    bare = write_release(
+        tmp_path / "bare",
+        weights=release.load_weights(),
+        config=release.config,
+        recipe_yaml="a: b\n",
+        lock={},
+        trace_path=None,
+        card=release.read_card().replace("license: apache-2.0", stated),
+    )
+    assert "licence" in failure(capsys, "publish", str(bare.folder), "zoo/tiny")
+    assert not (tmp_path / "hub").exists()
 
 
 @pytest.mark.parametrize("filename", RELEASE_FILES)

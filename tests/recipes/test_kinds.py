@@ -11,6 +11,7 @@ import pytest
 
 import accelzoo.recipes
 from accelzoo.errors import ConfigError
+from accelzoo.recipes.asked import Asked
 from accelzoo.recipes.folder import RunFolder
 from accelzoo.recipes.outcome import Outcome
 from accelzoo.recipes.pipeline import run_recipe
@@ -48,9 +49,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
 
     def run_width(
-        plan: WidthRecipe, folder: RunFolder, workers: Any, progress: bool | None, *, resume: bool, force: bool
+        plan: WidthRecipe, folder: RunFolder, workers: Any, progress: bool | None, *, asked: Asked, **how: bool
     ) -> Outcome:
-        made.append((plan, folder.path, workers, progress, resume, force))
+        made.append((plan, folder.path, workers, progress, asked.command, how))
         return Outcome(folder=folder.path, release=folder.release, digest="sha256:0", comparison=Compared())
 
     pipeline = ModuleType("accelzoo.recipes.width.pipeline")
@@ -71,9 +72,10 @@ def test_it_is_listed_and_shown(capsys: Capture) -> None:
 @pytest.mark.usefixtures("shipped")
 def test_it_goes_to_the_pipeline_of_its_kind(calls: list[Any], capsys: Capture) -> None:
     outcome = run_recipe("narrow", profile="wide", overrides=["seeds=[1]"], resume=True, progress=False)
-    ((plan, folder, workers, progress, resume, force),) = calls
+    ((plan, folder, workers, progress, command, how),) = calls
     assert (plan.ratios, plan.seeds) == ((0.5, 1.5), (1,))
-    assert (folder, progress, resume, force) == (Path("runs/narrow-wide"), False, True, False)
+    assert command == "accelzoo run narrow.yaml --profile wide 'seeds=[1]'"
+    assert (folder, progress, how) == (Path("runs/narrow-wide"), False, {"resume": True, "force": False})
     assert isinstance(workers, Serial)
     assert outcome.table == "| a |\n"
     assert outcome.to_json() == {
@@ -81,7 +83,7 @@ def test_it_goes_to_the_pipeline_of_its_kind(calls: list[Any], capsys: Capture) 
     }  # fmt: skip
     assert run(capsys, "run", "narrow") == "| a |\n\nrun      runs/narrow-quick\nrelease  runs/narrow-quick/release\n"
     assert run_json(capsys, "run", "narrow", "--out", "mine", "--force")["release"] == "mine/release"
-    assert [call[4:] for call in calls[1:]] == [(False, False), (False, True)]
+    assert [call[5] for call in calls[1:]] == [{"resume": False, "force": False}, {"resume": False, "force": True}]
 
 
 @pytest.mark.usefixtures("shipped")
@@ -96,7 +98,7 @@ def test_it_has_no_space_to_curate(capsys: Capture) -> None:
     assert "a recipe of kind width has no space to search" in failure(capsys, "curate", "narrow")
 
 
-@pytest.mark.parametrize("command", ["watch", "front", "plot -o pictures", "journal -o journal.log"])
+@pytest.mark.parametrize("command", ["watch", "front", "journal -o journal.log"])
 def test_its_run_has_no_candidates(command: str, capsys: Capture) -> None:
     write_width_run(Path("narrow"))
     verb, *options = command.split()

@@ -16,7 +16,8 @@ import pytest
 from accelzoo import config
 from accelzoo.draw import generator
 from accelzoo.hwmodel import load_target
-from accelzoo.recipes.lock import describe_search, make_lock, same_but_for_times, versions
+from accelzoo.recipes.asked import Asked
+from accelzoo.recipes.lock import describe_search, kept_lock, make_lock, same_but_for_times, versions
 from accelzoo.recipes.packing import _dataset_identifier
 from accelzoo.recipes.pricing import prepare
 from accelzoo.recipes.schema import load_funnel
@@ -54,16 +55,20 @@ def lock(result: Result) -> dict[str, Any]:
         trainings={"winner-seed0": {"steps": 3, "wall_s": 1.0}},
         comparison={"accuracy_gain": 0.5},
         seconds={"search": 1.2345},
+        asked=Asked(recipe="camera_classification", profile="smoke", overrides=("search.seed=4",)),
     )
 
 
 def test_what_it_records(lock: dict[str, Any]) -> None:
     assert list(lock) == [
-        "schema", "recipe", "recipe_digest", "target", "winner_digest", "search", "data", "trainings", "comparison",
-        "versions", "machine", "wall_s",
+        "schema", "recipe", "profile", "overrides", "recipe_digest", "plan", "hwmodel_digest", "target",
+        "winner_digest", "search", "data", "trainings", "comparison", "versions", "machine", "results", "tolerances",
+        "spent", "wall_s",
     ]  # fmt: skip
     canonical = json.dumps(config.to_config(RECIPE), sort_keys=True, separators=(",", ":"))
     assert lock["recipe_digest"] == "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+    assert config.digest(lock["plan"]) == lock["recipe_digest"]
+    assert (lock["profile"], lock["overrides"]) == ("smoke", ["search.seed=4"])
     assert lock["target"] == {"name": "camera-npu", "digest": TARGET.digest()}
     assert lock["wall_s"] == {"search": 1.2}
     assert json.loads(json.dumps(lock, allow_nan=False)) == lock
@@ -92,7 +97,7 @@ def test_versions_are_those_installed() -> None:
 
 def test_it_names_neither_host_nor_user_nor_folder(lock: dict[str, Any]) -> None:
     text = json.dumps(lock)
-    assert set(lock["machine"]) == {"system", "device", "cpu_count", "threads"}
+    assert set(lock["machine"]) == {"system", "device", "processor", "cpu_count", "threads"}
     assert str(Path.home()) + "/" not in text
     assert str(Path.cwd()) not in text
     values = {value for value in lock["machine"].values() if isinstance(value, str)}
@@ -116,10 +121,15 @@ def test_the_card_names_the_data_without_their_folder(source: str, said: str) ->
 
 def test_same_but_for_times(lock: dict[str, Any]) -> None:
     recorded = json.loads(json.dumps(lock))
-    recorded["wall_s"] = {"search": 99.0}
+    recorded |= {"wall_s": {"search": 99.0}, "spent": {"core_hours": 7}, "release": "sha256:made"}
     recorded["trainings"]["winner-seed0"]["wall_s"] = 7
     assert same_but_for_times(lock, recorded)
+    # A run that is resumed keeps its lock, from which its release was made: without the digest of that.
+    assert kept_lock(lock, recorded) == {key: value for key, value in recorded.items() if key != "release"}
     recorded["trainings"]["winner-seed0"]["steps"] = 4
     assert not same_but_for_times(lock, recorded)
+    assert kept_lock(lock, recorded) == lock
+    assert kept_lock(lock, None) == lock
+    assert kept_lock(lock, None) == lock
     assert not same_but_for_times(lock, None)
     assert not same_but_for_times(lock, [])

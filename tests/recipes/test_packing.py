@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import torch
 
 from accelzoo import config
@@ -89,6 +90,20 @@ def test_the_card_tells_how_it_was_found(tmp_path: Path) -> None:
         "| image-classification | digits (test) | top-1 accuracy, float32 | 0.5 |",
     ):
         assert line in card.splitlines()
+
+
+def test_a_hub_can_index_the_card(tmp_path: Path) -> None:
+    data: Any = huggingface_hub.ModelCard(read_release(packed(tmp_path).folder).read_card()).data
+    latency_s = SCORED.cost.latency_s
+    assert (data.library_name, data.pipeline_tag) == ("accelzoo", "image-classification")
+    assert data.tags == [
+        "accelzoo", "image-classification", "target:camera-npu", f"latency_ms:{latency_s * 1e3:.4g}",
+        f"baseline:{RECIPE.network}",
+    ]  # fmt: skip
+    assert [(one.metric_type, one.metric_value, one.dataset_split) for one in data.eval_results] == [
+        ("accuracy", 0.5, "test"),
+        ("latency_s", latency_s, "test"),
+    ]
 
 
 def test_the_card_says_what_its_numbers_are(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from accelzoo.search.shortlist import Shortlist
 from accelzoo.tasks.classification import evaluate
 from accelzoo.tasks.load import load_classification
 from accelzoo.train import TrainError
+from tests.recipes.run_locks import assert_tied
 from tests.recipes.tiny import RECIPE, made, run_tiny, write_all
 
 
@@ -47,7 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_release_verifies_and_holds_the_run(finished: Outcome) -> None:
     assert verify_folder(finished.release) == finished.digest
     release = read_release(finished.release)
-    assert release.read_lock() == json.loads((finished.folder / "lock.json").read_text("utf-8"))
+    assert_tied(release, finished.folder)
     assert release.read_recipe() == (finished.folder / "recipe.yaml").read_text("utf-8")
     assert release.trace_path.read_bytes() == (finished.folder / "search" / "trace.jsonl").read_bytes()
     assert (finished.folder / "table.md").read_text("utf-8") == finished.table
@@ -94,8 +95,10 @@ def test_every_part_of_the_funnel_is_in_folder_and_lock(finished: Outcome) -> No
     trials = trials_of(read_race(race))
     # Two for half of the training, the better one for all of it.
     assert [(trial.rung, trial.fidelity) for trial in trials] == [(0, 0.5), (0, 0.5), (1, 1.0)]
-    assert search["finalists"] == {
-        "trials": 3,
+    records = read_trace(finished.folder / "search").records
+    assert [records[one["candidate"]].arch for one in search["finalists"]["trials"]] == [one.arch for one in trials]
+    assert [one["accuracy"] for one in search["finalists"]["trials"]] == [one.accuracy for one in trials]
+    assert {key: search["finalists"][key] for key in ("spent", "unit", "trace_sha256")} == {
         "spent": 2.0,
         "unit": "evaluations",
         "trace_sha256": sha256(race.read_bytes()).hexdigest(),
@@ -171,13 +174,13 @@ def test_the_test_split_is_scored_after_the_winner_is_chosen(place: Path, monkey
 
         return call
 
-    for name in ("run", "choose", "train", "evaluate"):
+    for name in ("search_space", "choose", "train", "evaluate"):
         monkeypatch.setattr(pipeline, name, watched(pipeline, name))
     monkeypatch.setattr(trainings, "train", watched(trainings, "train"))
     run_tiny(place / "run")
     # The search's three; the baseline, two finalists for half of the training and one for all of it; two seeds of
     # baseline and winner.
-    assert events == ["run", *["train"] * 3, *["train"] * 4, "choose", *["train", "evaluate"] * 4]
+    assert events == ["search_space", *["train"] * 3, *["train"] * 4, "choose", *["train", "evaluate"] * 4]
 
 
 def test_resuming_a_finished_run_makes_the_release_that_it_made(place: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import accelzoo
-from accelzoo.build import build
+from accelzoo.build import Trunk, build
 from accelzoo.errors import ConfigError, DataError, ReleaseError
 from accelzoo.hub import open_hub
 from accelzoo.hwmodel import estimate, load_target
@@ -37,7 +37,7 @@ def runs(metric: str) -> tuple[SeedRun, ...]:
     )
 
 
-def packed(folder: Path, task: str, search: str | None = "widths") -> tuple[Release, torch.nn.Module]:
+def packed(folder: Path, task: str, search: str | None = "widths") -> tuple[Release, Trunk]:
     recipe = product_recipe(folder, task)
     data, target = product_data(recipe), load_target(recipe.target)
     with pytest.MonkeyPatch.context() as patch:
@@ -112,10 +112,17 @@ def test_a_hub_keeps_the_ranges_and_notices_when_they_are_damaged(tmp_path: Path
 
 
 def test_the_card_says_what_was_measured(tmp_path: Path) -> None:
-    release, _ = packed(tmp_path, "segmentation")
+    release, network = packed(tmp_path, "segmentation")
     card = release.read_card()
     meta = read_card(card)
-    assert {"image-segmentation", "target:ethos-u55-128"} <= set(meta["tags"])
+    latency_s = estimate(network.arch.lower(), load_target("ethos-u55-128")).latency_s
+    assert meta["tags"] == [
+        "accelzoo", "image-segmentation", "target:ethos-u55-128", f"latency_ms:{latency_s * 1e3:.4g}",
+        "baseline:baseline.json",
+    ]  # fmt: skip
+    assert meta["pipeline_tag"] == "image-segmentation"
+    assert "accelzoo.create_model('OWNER/tiny_fast')" in card
+    assert "import timm" not in card
     assert meta["datasets"] == ["shapes"]
     (model,) = meta["model-index"]
     assert model["name"] == "tiny_fast"
@@ -123,6 +130,7 @@ def test_the_card_says_what_was_measured(tmp_path: Path) -> None:
              for one in model["results"] for metric in one["metrics"]]  # fmt: skip
     assert found == [
         ("test", "mean_iou", "mIoU, float32", 0.25),  # of seed 7: the first of the best on validation images
+        ("test", "latency_s", "latency on ethos-u55-128 (s), batch 1", latency_s),
         ("validation", "mean_iou", "mIoU, float32", 0.75),
         ("validation", "mean_iou", "mIoU, int8", 0.7),
     ]
@@ -136,6 +144,7 @@ def test_the_baseline_has_no_trace(tmp_path: Path) -> None:
     release, _ = packed(tmp_path, "detection", None)
     assert release.trace_path.read_bytes() == b""
     assert "The baseline, `baseline.json`, with the classes of the data" in release.read_card()
+    assert not [tag for tag in read_card(release.read_card())["tags"] if tag.startswith("baseline:")]
 
 
 def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from accelzoo.release import read_release, verify_folder
 from accelzoo.tasks.segmentation.data import SegmentationData
 from tests.checkout import ROOT
 from tests.recipes.product.tiny_product import PRETRAINING, RECIPE, made, product_recipe, run_product, write_product
+from tests.recipes.run_locks import assert_checked, assert_tied
 
 pytest.importorskip("faster_coco_eval")
 pytest.importorskip("torchmetrics")
@@ -102,11 +103,13 @@ def test_every_network_is_released_and_loads(run: str, request: pytest.FixtureRe
         model = accelzoo.create_model(folder)
         assert model.arch.to_config() == network["arch"]
         assert model.class_names == tuple(lock["data"]["all"]["class_names"])
-        assert release.read_lock() == {**lock, "winner_digest": model.arch.digest()}
+        assert_tied(release, outcome.folder, network["name"])
+        assert release.read_lock()["winner_digest"] == model.arch.digest()
         assert release.read_recipe() == (outcome.folder / "recipe.yaml").read_text("utf-8")
         trace = b"" if network["search"] is None else (outcome.folder / "search/widths/trace.jsonl").read_bytes()
         assert release.trace_path.read_bytes() == trace
         assert outcome.table in release.read_card()
+        assert_checked(release)  # the drawn figures are there wherever the checks are made
         assert str(outcome.folder.parent) not in release.read_card() + json.dumps(release.read_lock())
 
 

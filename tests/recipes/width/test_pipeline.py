@@ -29,6 +29,7 @@ from accelzoo.release import Release, read_release, verify_folder
 from accelzoo.search.width import WidthSpace, slimmable
 from accelzoo.tasks.data import ClassificationData, Split
 from accelzoo.tasks.load import load_classification
+from tests.recipes.run_locks import assert_checked, assert_tied
 from tests.recipes.width.tiny_width import (
     CAMERA,
     FIXED,
@@ -127,7 +128,8 @@ def test_every_part_of_the_run_is_in_its_folder(finished: Outcome) -> None:
 def test_the_release_verifies_and_holds_the_run(finished: Outcome) -> None:
     assert verify_folder(finished.release) == finished.digest
     release = read_release(finished.release)
-    assert release.read_lock() == read(finished.folder / "lock.json")
+    assert_tied(release, finished.folder)
+    assert_checked(release)
     assert release.read_recipe() == (finished.folder / "recipe.yaml").read_text("utf-8")
     assert release.trace_path.read_bytes() == (finished.folder / "width.jsonl").read_bytes()
     assert finished.table in release.read_card()
@@ -145,10 +147,12 @@ def test_the_trace_tells_every_job_and_choice(finished: Outcome) -> None:
     assert lock["search"]["trace_sha256"] == sha256(path.read_bytes()).hexdigest()
     assert [line["choice"] for line in lines if "choice" in line] == read(finished.folder / "choices.json")
     results = {line["job"]: line["result"] for line in lines if "job" in line}
-    records = [read(record) for record in (finished.folder / "jobs").glob("*.json")]
-    assert results == {record["job"]: without_times(record["result"]) for record in records}
+    records = map(read, (finished.folder / "jobs").glob("*.json"))
+    found = {record["job"]: without_times(record["result"]) for record in records}
+    setups = {name: result.pop("setup") for name, result in found.items() if "setup" in result}
+    assert results == {name: {key: one[key] for key in one if key != "history"} for name, one in found.items()}
     trained = {name for name in results if name.startswith(("uniform", "narrowed", "final"))}
-    assert set(lock["trainings"]) == trained
+    assert set(lock["trainings"]) == set(setups) == trained
     assert {lock["trainings"][name]["steps"] for name in trained if not name.startswith("final")} == {3}
     assert {lock["trainings"][name]["steps"] for name in trained if name.startswith("final")} == {8}
 

@@ -90,7 +90,8 @@ def made(folder: Path) -> dict[str, Any]:
     files = everything_in(folder)
     names = ["recipe.yaml", "width.jsonl", "table.md", "choices.json"]
     names += ["release/trace.jsonl", "release/model.safetensors", "release/config.json"]
-    return {"lock": without_times(read(folder / "lock.json")), **{name: files[name] for name in names}}
+    lock = {key: value for key, value in read(folder / "lock.json").items() if key not in ("spent", "release")}
+    return {"lock": without_times(lock), **{name: files[name] for name in names}}
 
 
 def without_times(value: Any) -> Any:
