@@ -21,7 +21,6 @@ from accelzoo.hubs.protocol import ABSENT, ConflictError, Hub
 
 # Two letters or more: `C:` is a drive.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_ENDPOINT = re.compile(r"https?://([^/?#@\s]+)(/[^?#@\s]*)?", re.IGNORECASE)
 _FILE_URL = re.compile(r"file://(?:localhost)?(/[^?#]*)", re.IGNORECASE)
 _ALLOWED = "allowed: a directory, 'file:///…', 'hf:', 'https://…', or nothing for the default hub"
 
@@ -34,7 +33,7 @@ def open_hub(url: str | Path | None = None) -> Hub:
             another server that speaks its protocol; None for `$ACCELZOO_HUB` (same forms), else the default local hub.
 
     Raises:
-        AccelzooError: If the address is of a kind that does not exist.
+        AccelzooError: If the address is of a kind that does not exist, or malformed.
     """
     if url is None:
         url = os.environ.get("ACCELZOO_HUB") or default_hub_directory()
@@ -52,17 +51,8 @@ def open_hub(url: str | Path | None = None) -> Hub:
             raise AccelzooError(f"hub address {url!r}: expected 'hf:' alone; a release on it is 'hf:owner/name'")
         return HfHub()
     if scheme[1].lower() in ("http", "https"):
-        return HfHub(_endpoint(url))
+        return HfHub(url)
     raise AccelzooError(f"hub address {url!r}: unknown kind {scheme[1]!r}; {_ALLOWED}")
-
-
-def _endpoint(url: str) -> str:
-    match = _ENDPOINT.fullmatch(url)
-    if match is None:  # the address may hold a password or a token: it is not repeated
-        raise AccelzooError("hub address: expected 'https://server[/path]' without user, password, '?' or '#'")
-    if match[1].lower() in ("huggingface.co", "www.huggingface.co", "hf.co") and (match[2] or "/") != "/":
-        raise AccelzooError(f"hub address {url!r}: expected 'hf:' or the server alone; a release is 'hf:owner/name'")
-    return url.rstrip("/")
 
 
 def _file_path(url: str) -> Path:

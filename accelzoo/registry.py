@@ -91,10 +91,10 @@ def create_model(
             its folder, or `owner/name` for a published one, looked for on the local hub, then on Hugging Face
             (`hub:owner/name`, `hf:owner/name`: there alone). `@` and a tag or digest may follow: `hf:me/x@sha256:…`.
         pretrained: Load the weights of the release that ships in the package under this name.
-        revision: The release's revision, unless the name has one; a folder or packaged release must have this digest.
-        cache_dir: Where pulled releases are kept; `$ACCELZOO_CACHE` or the user's cache directory by default.
         weights: Other weights to load: `timm` for those that timm offers (downloaded on first use; `timm:TAG` for one
             of several), a `.safetensors` or `.pth` file, or a state dict; see `accelzoo.weights`.
+        revision: The release's revision, unless the name has one; a folder or packaged release must have this digest.
+        cache_dir: Where pulled releases are kept; `$ACCELZOO_CACHE` or the user's cache directory by default.
         **overrides: See `get_arch`. With a release, only `num_classes` may differ from it. Whatever the weights,
             another `num_classes` than theirs replaces the classifier by a fresh one; with `weights`, another `in_chans`
             adapts the first convolution, and a dense `head` starts fresh.

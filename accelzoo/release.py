@@ -177,12 +177,15 @@ def write_release(
 
 
 def vouched_files(
-    weights: Mapping[str, np.ndarray[Any, Any]], recipe_yaml: str, trace_path: str | Path | None
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    recipe_yaml: str,
+    trace_path: str | Path | None,
+    quantization: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Returns what a lock says of the files that `write_release` makes of these arguments.
 
-    SHA256SUMS alone can be rewritten to match an edited file; a lock that names the weights, the trace and the recipe
-    ties them to the run as well.
+    SHA256SUMS alone can be rewritten to match an edited file; a lock that names the weights, the trace, the recipe and
+    the ranges for int8 ties them to the run as well.
 
     Returns:
         File name → sha256 in hexadecimal.
@@ -192,6 +195,8 @@ def vouched_files(
         TRACE_FILE: b"" if trace_path is None else Path(trace_path).read_bytes(),
         RECIPE_FILE: recipe_yaml.encode("utf-8"),
     }
+    if quantization is not None:
+        contents[QUANTIZATION_FILE] = _json_bytes(quantization, QUANTIZATION_FILE)
     return {name: sha256(data).hexdigest() for name, data in contents.items()}
 
 
@@ -220,7 +225,7 @@ def read_release(folder: str | Path, verify: bool = True) -> Release:
         faults.append(f"{CONFIG_FILE}: damaged: expected sha256 {hashes[CONFIG_FILE]}, found sha256 {actual}")
     if faults:
         raise ReleaseError(list_faults(f"{folder}: the folder does not match its {SUMS_FILE}", faults))
-    config = check_config(_parse_object(config_bytes, folder / CONFIG_FILE))
+    config = check_config(_parse_object(config_bytes, folder / CONFIG_FILE), folder / CONFIG_FILE)
     return Release(folder=folder, digest=digest, config=config, hashes=hashes)
 
 

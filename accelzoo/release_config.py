@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from accelzoo._checksums import is_digest, list_faults
@@ -79,8 +81,12 @@ def make_config(
     return check_config({**named, "pretrained_cfg": {**image, **head}, "model_args": args, "accelzoo": own})
 
 
-def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(config: Mapping[str, Any], where: str | Path = "config.json") -> dict[str, Any]:
     """Checks a config.json and strips what must not be stored.
+
+    Args:
+        config: Its content.
+        where: What errors call it.
 
     Returns:
         A copy in which `model_args` holds no `num_classes`: timm takes it from the top level, and transformers fails on
@@ -103,7 +109,7 @@ def check_config(config: Mapping[str, Any]) -> dict[str, Any]:
         if parts["model_args"].get("arch", parts["accelzoo"]["arch"]) != parts["accelzoo"]["arch"]:
             faults.append("model_args.arch and accelzoo.arch must be equal")
     if faults:
-        raise ReleaseError(list_faults("config.json does not describe a release", faults))
+        raise ReleaseError(list_faults(f"{where} does not describe a release", faults))
     model_args = {key: value for key, value in parts["model_args"].items() if key != "num_classes"}
     return {**config, **parts, "model_args": model_args}
 
@@ -139,8 +145,20 @@ def _unreadable(own: Mapping[str, Any]) -> list[str]:
         for name, value in metrics.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 faults.append(f"accelzoo.metrics.{name}: expected a number, found {value!r}")
-    if cost is not None and not isinstance(cost, Mapping):
+            elif not _is_finite(value):
+                faults.append(f"accelzoo.metrics.{name}: expected a finite number")
+    if isinstance(cost, Mapping):
+        endless = [name for name, value in cost.items() if isinstance(value, int | float) and not _is_finite(value)]
+        faults += [f"accelzoo.cost.{name}: expected a finite number" for name in endless]
+    elif cost is not None:
         faults.append(f"accelzoo.cost: expected a mapping or none, found {type(cost).__name__}")
     if own["target"] is not None and not isinstance(own["target"], str):
         faults.append(f"accelzoo.target: expected a name or none, found {own['target']!r}")
     return faults
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False

@@ -238,9 +238,11 @@ class Publish:
             head, tags = self._hub.resolve(NAME), self._hub.tags(NAME)
             found.state = "new head" if head == self._new.digest else found.state
             found.records = 1 + len(tags) + _verified(shelf)
-            if tags.get("old") != self._old.digest or (finished and head != self._new.digest):
+            is_marked = tags.get(f"new-{self._lives}") == self._new.digest
+            is_new = head == self._new.digest
+            if tags.get("old") != self._old.digest or (finished and not is_new) or (is_new and not is_marked):
                 found.lost.append(f"{shelf}: head {head}, tags {tags}")
-            if set(tags.values()) | {head} > {self._old.digest, self._new.digest}:
+            if not {head, *tags.values()} <= {self._old.digest, self._new.digest}:
                 found.corrupt.append(f"{shelf}: head {head}, tags {tags}")
             self.work()
             _verified(shelf)

@@ -34,7 +34,11 @@ class Counter(Protocol):
         """Joules after which it begins anew; None: never."""
 
     def joules(self) -> float:
-        """Returns what it says now."""
+        """Returns what it says now.
+
+        Raises:
+            OSError: If it cannot be read any more.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,11 @@ class GpuCounter:
 
     def joules(self) -> float:
         """Returns what the counter says now."""
-        return float(_nvml().nvmlDeviceGetTotalEnergyConsumption(self.handle)) * 1e-3
+        nvml = _nvml()
+        try:
+            return float(nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)) * 1e-3
+        except nvml.NVMLError as error:
+            raise OSError(f"{self.name}: {error}") from None
 
 
 def find_counters(powercap: Path = POWERCAP) -> list[Counter]:
@@ -113,7 +121,7 @@ def _gpu_counters() -> list[GpuCounter]:
         ]
         for counter in counters:
             counter.joules()
-    except nvml.NVMLError:  # no driver, or a GPU without such a counter
+    except (nvml.NVMLError, OSError):  # no driver, or a GPU without such a counter
         return []
     return counters
 
@@ -149,16 +157,22 @@ class EnergyMeter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._counters:
-            self._left.set()
+        self._left.set()
+        if self._thread.ident is not None:
             self._thread.join()
 
     def read(self) -> Metered | None:
-        """Reads the counters, and returns what they said in all processes of the run; None where there are none."""
-        if not self._counters:
-            return None
+        """Reads the counters, and returns what they said in all processes of the run; None where there are none.
+
+        Where one fails, all are given up: a run of hours does not end for want of its energy.
+        """
         with self._lock:
-            now = [counter.joules() for counter in self._counters]
+            try:
+                now = [counter.joules() for counter in self._counters]
+            except (OSError, ValueError):
+                self._counters = []
+            if not self._counters:
+                return None
             grown = sum(map(_growth, self._counters, self._last, now))
             seconds = time.monotonic() - self._last_s
             self._last, self._last_s = now, self._last_s + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,46 @@ from accelzoo._checksums import SUMS_FILE, compare_folder
 from accelzoo.errors import AccelzooError, ReleaseError
 from accelzoo.pretrained import ZOO, find_release, list_packaged
 from accelzoo.recipes.lock_reader import Lock, read_lock
-from accelzoo.recipes.verify_files import check_architecture, check_files, check_recipe, check_trace, check_weights
+from accelzoo.recipes.verify_account import check_account
+from accelzoo.recipes.verify_files import (
+    check_architecture,
+    check_files,
+    check_ranges,
+    check_recipe,
+    check_trace,
+    check_weights,
+)
 from accelzoo.recipes.verify_numbers import check_card, check_metrics, check_price
 from accelzoo.recipes.verify_score import check_score
 from accelzoo.recipes.verify_values import Check, FailedCheckError, SkippedCheckError
-from accelzoo.release import CONFIG_FILE, HASHED_FILES, LOCK_FILE, OPTIONAL_FILES, Release
-
-_CHECKS: tuple[tuple[str, Callable[[Release, Lock], str]], ...] = (
-    ("trace", check_trace),
-    ("recipe", check_recipe),
-    ("files named by the lock", check_files),
-    ("architecture", check_architecture),
-    ("weights", check_weights),
-    ("price", check_price),
-    ("metrics", check_metrics),
-    ("card", check_card),
+from accelzoo.release import (
+    CARD_FILE,
+    CONFIG_FILE,
+    HASHED_FILES,
+    LOCK_FILE,
+    OPTIONAL_FILES,
+    QUANTIZATION_FILE,
+    RECIPE_FILE,
+    TRACE_FILE,
+    WEIGHTS_FILE,
+    Release,
 )
+
+_CHECKS: tuple[tuple[str, str, Callable[[Release, Lock], str]], ...] = (
+    ("trace", TRACE_FILE, check_trace),
+    ("recipe", RECIPE_FILE, check_recipe),
+    ("lock's account", LOCK_FILE, check_account),
+    ("files named by the lock", LOCK_FILE, check_files),
+    ("architecture", CONFIG_FILE, check_architecture),
+    ("weights", WEIGHTS_FILE, check_weights),
+    ("ranges", QUANTIZATION_FILE, check_ranges),
+    ("price", CONFIG_FILE, check_price),
+    ("metrics", CONFIG_FILE, check_metrics),
+    ("card", CARD_FILE, check_card),
+)
+"""Name, the file that is at fault where something in it is refused, and the check."""
+_NOT_AS_WRITTEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What a lock whose facts are of other types than a run writes leads to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +127,21 @@ def _checks(release: Release, data: str | None) -> Iterator[Check]:
         yield Check(name="lock", status="FAILED", said=str(error), file=LOCK_FILE)
         return
     yield Check(name="lock", status="ok", said=f"schema {lock.schema}, of {lock.recipe}", file=LOCK_FILE)
-    for name, check in _CHECKS:
-        yield _made(name, lambda check=check: check(release, lock))  # type: ignore[misc]
-    yield _made("score", lambda: check_score(release, lock, data))
+    for name, file, check in _CHECKS:
+        try:
+            yield _made(name, partial(check, release, lock))
+        except AccelzooError as error:
+            yield Check(name=name, status="FAILED", said=f"{file}: {error}", file=file)
+    yield _made("score", partial(check_score, release, lock, data))
 
 
 def _made(name: str, check: Callable[[], str]) -> Check:
-    """Returns what came of one check; whatever it cannot read counts as failed."""
+    """Returns what came of one check; a lock that it cannot make sense of counts as failed."""
     try:
         return Check(name=name, status="ok", said=check())
     except SkippedCheckError as reason:
         return Check(name=name, status="skipped", said=str(reason))
     except FailedCheckError as fault:
         return Check(name=name, status="FAILED", said=str(fault), file=fault.file)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except _NOT_AS_WRITTEN as error:
         return Check(name=name, status="FAILED", said=f"{LOCK_FILE}: not as a run writes it: {error!r}", file=LOCK_FILE)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 
 from accelzoo import config
 from accelzoo.arch import Arch
 from accelzoo.errors import AccelzooError
+from accelzoo.hwmodel.op import INPUT
 from accelzoo.recipes.lock_reader import Lock
-from accelzoo.recipes.verify_values import FailedCheckError, SkippedCheckError, recorded
-from accelzoo.release import CONFIG_FILE, LOCK_FILE, RECIPE_FILE, TRACE_FILE, WEIGHTS_FILE, Release
+from accelzoo.recipes.verify_account import check_settings
+from accelzoo.recipes.verify_values import INT8, FailedCheckError, SkippedCheckError, recorded
+from accelzoo.release import (
+    CONFIG_FILE,
+    LOCK_FILE,
+    QUANTIZATION_FILE,
+    RECIPE_FILE,
+    TRACE_FILE,
+    WEIGHTS_FILE,
+    Release,
+)
 from accelzoo.search.chain import finished_bytes, verified_lines
 from accelzoo.weights_digest import weights_digest
 
@@ -31,6 +42,8 @@ def check_trace(release: Release, lock: Lock) -> str:
     found = hashlib.sha256(data).hexdigest()
     if found != known.trace_sha256:
         raise FailedCheckError(TRACE_FILE, f"expected the sha256 of the lock, {known.trace_sha256}, found {found}")
+    where = "search" if "searches" not in lock.search else f"search.searches.{known.search}"
+    check_settings(lines, lock.search if where == "search" else lock.search["searches"][known.search], where)
     if (index := lock.search.get("winner_index")) is not None:
         found = lines[1 + index]["arch"]
         if found != lock.winner_digest:
@@ -58,7 +71,8 @@ def check_files(release: Release, lock: Lock) -> str:
     """Compares the hashes of the files that the lock names."""
     if lock.files is None:
         raise SkippedCheckError(f"a lock of schema {lock.schema} names no files")
-    missing = [name for name in (WEIGHTS_FILE, TRACE_FILE, RECIPE_FILE) if name not in lock.files]
+    needed = (WEIGHTS_FILE, TRACE_FILE, RECIPE_FILE, QUANTIZATION_FILE)
+    missing = [name for name in needed if name in release.hashes and name not in lock.files]
     if missing:
         raise FailedCheckError(LOCK_FILE, f"files: no sha256 of {', '.join(missing)}")
     for name, expected in lock.files.items():
@@ -81,6 +95,27 @@ def check_architecture(release: Release, lock: Lock) -> str:
             raise FailedCheckError(CONFIG_FILE, f"{where}: expected {digest}, the architecture's, found {known}")
     recorded(release, lock)
     return f"{digest} in config, lock and by itself"
+
+
+def check_ranges(release: Release, lock: Lock) -> str:
+    """Compares the ranges of activations with the architecture's operators; a release with an int8 score has some."""
+    from accelzoo.quantization import Calibration
+
+    own, content = release.config["accelzoo"], release.read_quantization()
+    if content is None:
+        scored = [name for name in own["metrics"] if name.endswith(INT8)]
+        if scored:
+            raise FailedCheckError(QUANTIZATION_FILE, f"missing, although {CONFIG_FILE} has {', '.join(scored)}")
+        return "none, as there is no int8 score"
+    ranges = Calibration.from_json(content).ranges
+    known = {INPUT, *(op.name for op in Arch.from_config(own["arch"]).lower().ops)}
+    if strange := sorted(known ^ ranges.keys()):
+        said = "missing" if strange[0] in known else "no operator of the architecture"
+        raise FailedCheckError(QUANTIZATION_FILE, f"ranges.{strange[0]}: {said}")
+    for name, (low, high) in ranges.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise FailedCheckError(QUANTIZATION_FILE, f"ranges.{name}: no range: {low} … {high}")
+    return f"of all {len(ranges)} activations of the architecture"
 
 
 def check_weights(release: Release, lock: Lock) -> str:

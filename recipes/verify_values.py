@@ -10,6 +10,8 @@ from accelzoo.recipes.lock_reader import Lock
 from accelzoo.recipes.product.values import BASELINE
 from accelzoo.release import CONFIG_FILE, LOCK_FILE, Release
 
+INT8 = "_int8"
+"""What the names of metrics of the int8 network end in."""
 Status = Literal["ok", "FAILED", "skipped"]
 
 

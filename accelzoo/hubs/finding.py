@@ -89,7 +89,7 @@ def pull_release(
     try:
         return asks[1]()
     except (UnknownNameError, ReleaseError) as error:
-        raise type(error)("\n- ".join([f"{text}: no place has it", *tried, f"Hugging Face: {error}"])) from None
+        raise type(error)("\n- ".join([f"{text}: not on this machine", *tried, f"Hugging Face: {error}"])) from None
 
 
 def _read(text: str, revision: str | None) -> Reference:

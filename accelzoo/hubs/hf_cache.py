@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accelzoo._checksums import is_digest
-from accelzoo._files import remove_any, replace_file, system_errors_as_release_errors
+from accelzoo._files import copy_synced, remove_any, replace_file, system_errors_as_release_errors
 from accelzoo.errors import ReleaseError
 from accelzoo.hubs.locations import cached_release, default_cache_directory
 from accelzoo.hubs.names import digest_prefix
@@ -106,8 +106,6 @@ class RemoteCache:
 
 def move_file(source: Path, target: Path) -> None:
     """Moves a file whose content is durable already, copying it where the two are on different file systems."""
-    from accelzoo._files import copy_synced
-
     try:
         os.rename(source, target)
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from accelzoo.model_card import LIBRARY_NAME
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SITE = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_ENDPOINT = re.compile(r"https?://([^/?#@\s]+)(/[^?#@\s]*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,9 @@ class HfClient:
                 `http://` only to this machine.
 
         Raises:
-            ReleaseError: If a given token would travel in clear text.
+            ReleaseError: If the address is none, or a given token would travel in clear text.
         """
-        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+        self.endpoint = _checked(endpoint or os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT)
         parts = urlsplit(self.endpoint)
         is_private = parts.scheme == "https" or parts.hostname in _LOOPBACK
         if token and not is_private:
@@ -60,11 +64,16 @@ class HfClient:
         """Returns a repository's refs; None if there is no such repository, or none with a commit."""
         try:
             with self._errors(f"read {name}"):
-                answer = self._get(f"api/models/{name}/refs").json()
-                heads = [branch["targetCommit"] for branch in answer["branches"] if branch["name"] == "main"]
-                tags = {tag["name"]: tag["targetCommit"] for tag in answer["tags"]}
+                answer = self._get(f"api/models/{name}/refs")
         except MissingRepositoryError:
             return None
+        try:
+            refs = answer.json()
+            heads = [str(branch["targetCommit"]) for branch in refs["branches"] if branch["name"] == "main"]
+            tags = {str(tag["name"]): str(tag["targetCommit"]) for tag in refs["tags"]}
+        except (ValueError, KeyError, TypeError):
+            title = f"cannot read {name} on {self.endpoint}"
+            raise ReleaseError(f"{title}: it does not answer as Hugging Face does") from None
         return Refs(head=heads[0], tags=tags) if heads else None
 
     def read_file(self, name: str, commit: str, filename: str) -> bytes | None:
@@ -99,11 +108,9 @@ class HfClient:
             return [model.id for model in self._api().list_models(filter=LIBRARY_NAME)]
 
     def read_tree(self, name: str, commit: str) -> dict[str, str]:
-        """Returns file name -> sha256 (of a large file) or git blob id (of a small one), both in hexadecimal."""
+        """Returns name -> sha256 of a large file, git's id of a small one or of a folder, each in hexadecimal."""
         with self._errors(f"list the files of {name}"):
-            entries: list[Any] = list(self._api().list_repo_tree(name, revision=commit))
-            files = [entry for entry in entries if hasattr(entry, "blob_id")]
-            return {entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in files}
+            return {entry.path: _content_id(entry) for entry in self._api().list_repo_tree(name, revision=commit)}
 
     def is_private(self, name: str) -> bool:
         """Tells whether a repository is private."""
@@ -179,3 +186,28 @@ class HfClient:
     def _errors(self, doing: str) -> AbstractContextManager[None]:
         secret = self._headers().get("authorization", "").removeprefix("Bearer ")
         return client_errors_as_release_errors(f"{doing} on {self.endpoint}", secret)
+
+
+def _content_id(entry: RepoFile | RepoFolder) -> str:
+    from huggingface_hub.hf_api import RepoFolder
+
+    if isinstance(entry, RepoFolder):
+        return entry.tree_id
+    return entry.lfs.sha256 if entry.lfs else entry.blob_id
+
+
+def _checked(url: str) -> str:
+    """Returns the address of a server without a slash at its end."""
+    match = _ENDPOINT.fullmatch(url)
+    try:
+        is_address = match is not None and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:  # brackets that are no IPv6 address, a port that is no number
+        is_address = False
+    if match is None or not is_address:  # it may hold a password or a token: it is not repeated
+        raise ReleaseError(
+            "hub address (given, or in $HF_ENDPOINT): expected 'https://server[:port][/path]' "
+            "without user, password, '?' or '#'"
+        )
+    if match[1].lower() in _SITE and (match[2] or "/") != "/":
+        raise ReleaseError(f"hub address {url!r}: expected 'hf:' or the server alone; a release is 'hf:owner/name'")
+    return url.rstrip("/")

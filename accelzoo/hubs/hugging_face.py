@@ -15,7 +15,7 @@ from accelzoo.hubs.hf_download import fetch_release
 from accelzoo.hubs.hf_errors import MovedError, UnreachableError
 from accelzoo.hubs.hf_publish import digest_of_tag, put_release, tag_of_digest
 from accelzoo.hubs.install import place_release
-from accelzoo.hubs.names import check_expect, check_name, check_tags, digest_prefix, is_name
+from accelzoo.hubs.names import check_expect, check_name, check_tags, digest_prefix, is_name, is_tag
 from accelzoo.hubs.protocol import ConflictError
 from accelzoo.hubs.rules import check_head, check_tag, pick_digest
 from accelzoo.release import verify_folder
@@ -52,7 +52,7 @@ class HfHub:
             cache_dir: Where pulled releases are kept; None for the default.
 
         Raises:
-            ReleaseError: If a token was given for an address without encryption.
+            ReleaseError: If the address is none, or a token was given for one without encryption.
         """
         self.client = HfClient(endpoint, token)
         self.private = private
@@ -171,7 +171,7 @@ class HfHub:
         return None if sums is None else digest_of(sums)
 
     def _read_tags(self, name: str, refs: Refs) -> dict[str, str]:
-        plain = {tag: commit for tag, commit in sorted(refs.tags.items()) if not digest_of_tag(tag)}
+        plain = {tag: commit for tag, commit in sorted(refs.tags.items()) if is_tag(tag)}
         digests = {tag: self._digest_at(name, refs, commit) for tag, commit in plain.items()}
         return {tag: digest for tag, digest in digests.items() if digest is not None}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from accelzoo._checksums import is_digest
 from accelzoo._files import NotRegularError, read_regular, replace_file
 from accelzoo.errors import ReleaseError
+from accelzoo.hubs.names import is_tag
 
 HEAD = "head"
 _LONGEST = 1 << 10
@@ -51,9 +52,9 @@ def write_ref(shelf: Path, name: str, ref: str, digest: str) -> None:
 
 
 def list_tags(shelf: Path) -> list[str]:
-    """Returns every tag, sorted; a file system's own hidden files are none."""
+    """Returns every tag, sorted; a file system's own hidden files are none, nor is what could be taken for a digest."""
     try:
-        return sorted(tag for tag in os.listdir(shelf / "refs" / "tags") if not tag.startswith("."))
+        return sorted(filter(is_tag, os.listdir(shelf / "refs" / "tags")))
     except FileNotFoundError:  # a hub was moved by something that leaves empty folders behind
         return []
 

@@ -57,14 +57,14 @@ def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise ReleaseError(f"tags: expected a list of tags, found the text {tags!r}")
     for tag in tags:
-        fault = _part_fault(tag)
-        if fault is None and tag.lower() in _MOVING:
-            fault = f"is reserved: a tag never moves (reserved: {', '.join(sorted(_MOVING))})"
-        if fault is None and (_HEX_PREFIX.fullmatch(tag) or tag.lower().startswith(DIGEST_TAG_PREFIX)):
-            fault = "could be taken for a digest"
-        if fault:
+        if fault := _tag_fault(tag):
             raise ReleaseError(f"tag {tag!r} {fault}")
     return tuple(dict.fromkeys(tags))
+
+
+def is_tag(text: str) -> bool:
+    """Tells whether a text may be a tag. Whatever else a hub holds is none: else one called as a digest moved a pin."""
+    return _tag_fault(text) is None
 
 
 def check_expect(expect: str | None) -> str | None:
@@ -106,6 +106,16 @@ def _name_fault(name: str) -> str | None:
     if len(parts) != 2 or len(name) > _LONGEST:
         return f"expected 'owner/name' of at most {_LONGEST} characters"
     return next((f"{part!r} {fault}" for part in parts if (fault := _part_fault(part))), None)
+
+
+def _tag_fault(tag: str) -> str | None:
+    if fault := _part_fault(tag):
+        return fault
+    if tag.lower() in _MOVING:
+        return f"is reserved: a tag never moves (reserved: {', '.join(sorted(_MOVING))})"
+    if _HEX_PREFIX.fullmatch(tag) or tag.lower().startswith(DIGEST_TAG_PREFIX):
+        return "could be taken for a digest"
+    return None
 
 
 def _part_fault(part: str) -> str | None:

@@ -13,7 +13,10 @@ ABSENT: Final = ""
 
 
 class ConflictError(ReleaseError):
-    """The hub does not hold what the publisher expected, or a tag already marks another release; nothing changed."""
+    """The hub does not hold what the publisher expected, or a tag already marks another release.
+
+    Nothing changed, unless the message says that the release is the head now: a tag was taken in between.
+    """
 
 
 class Hub(Protocol):

@@ -65,7 +65,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a release (packaged, a folder, hub:OWNER/NAME[@REV]), a model (`accelzoo ls models`) or a config file",
+        help="a release (packaged, a folder, hub:OWNER/NAME[@REV] or hf:OWNER/NAME[@REV]), a model (`accelzoo ls "
+        "models`) or a config file",
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="what to write (default: MODEL's name, as --to ends)")
     parser.add_argument("--to", metavar="FORMAT", help=f"{', '.join(FORMATS)} (default: by FILE's suffix)")

@@ -20,11 +20,12 @@ examples:
   no curves: The run's folder has no history of a training.
 
 The charts of `accelzoo report`. networks: latency against test score of all that were trained. pareto: accuracy over
-each cost that counts, with the candidates over budget and the baseline's price. progress: the front's hypervolume, and
-the best candidate so far beside what the same candidates would have given in random order. knobs: the share of
-accuracy's and of the first cost's variance over the space that each knob explains alone (functional analysis of
-variance), from 30 candidates on. blocks: latency per block. predicted: estimates against compiled or measured
-latencies. curves: loss and score over the epochs. A product run has pareto, progress and knobs for each search.
+each cost that counts, with the candidates over budget and the baseline's price. progress: the front's hypervolume,
+and the best candidate so far beside what the same candidates would have given in random order. knobs, which the page
+leaves out: the share of accuracy's and of the first cost's variance over the space that each knob explains alone
+(functional analysis of variance), from 30 candidates on. blocks: latency per block. predicted: estimates against
+compiled or measured latencies. curves: loss and score over the epochs. A product run has pareto, progress and knobs
+for each search.
 What cannot be drawn is named with the reason. A FILE.png or FILE.svg instead of a folder holds all of them.
 The pictures need the extra plot: pip install 'accelzoo[plot]'.
 """

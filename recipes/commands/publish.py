@@ -20,7 +20,8 @@ examples:
   accelzoo: error: .: a folder that is no release; releases in it: tiny-release
 
 The line printed is the release's reference, for `accelzoo pull`, `accelzoo show` and
-`accelzoo.create_model`. Hugging Face's token is taken from `hf auth login` or $HF_TOKEN, never from the command line.
+`accelzoo.create_model`; of another hub than the default, for `accelzoo pull` with the same --hub.
+Hugging Face's token is taken from `hf auth login` or $HF_TOKEN, never from the command line.
 """
 
 

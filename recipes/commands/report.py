@@ -37,6 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Writes the page."""
+    from accelzoo._files import replace_file
     from accelzoo.recipes.page.altair_parts import require
     from accelzoo.recipes.page.material import read_material
     from accelzoo.recipes.page.page import make_page
@@ -49,8 +50,7 @@ def run(options: Namespace) -> int:
     require()
     page = make_page(read_material(options.name, options.minimise), options.curated)
     try:
-        with path.open("wb" if options.force else "xb") as stream:
-            stream.write(page.encode())
+        replace_file(path, page.encode(), staging=path.parent)
     except OSError as error:
         raise AccelzooError(f"{path}: cannot be written: {error.strerror}") from None
     output.emit(f"wrote {path}")

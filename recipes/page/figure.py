@@ -26,7 +26,7 @@ class Panel:
 
     Args:
         title: What it is about, in a few words.
-        spec: The chart in Vega-Lite, with its data in it and without a size; colours are names of `theme.ROLES`.
+        spec: The chart in Vega-Lite, with its data in it and without a size; colours are roles of `theme.LIGHT`.
         summary: What there is to see, for readers who cannot see it.
         table: The numbers behind it.
         height: Pixels of the plot.

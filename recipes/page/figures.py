@@ -36,7 +36,7 @@ def front_figures(material: Material) -> Figures:
 
 def progress_figures(material: Material) -> Figures:
     """Returns how each search got on."""
-    return _of_searches(material, "progress", "Progress of the search", progress_figure)
+    return _of_searches(material, "progress", "Search progress", progress_figure)
 
 
 def knob_figures(material: Material) -> Figures:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from accelzoo.recipes.page.figure import Absent, AnyFigure, Figure, Panel, Table
-from accelzoo.recipes.page.theme import ROLES, coloured, config
-
-VARIABLES = {role: f"var(--{role[1:]})" for role in ROLES}
-"""Charts take their colours from the page's style, so that they follow its theme without being drawn again."""
+from accelzoo.recipes.page.figure import AnyFigure, Figure, Panel, Table
+from accelzoo.recipes.page.theme import VARIABLES, coloured, config
 
 
 def text(value: object) -> str:
@@ -19,15 +17,20 @@ def text(value: object) -> str:
     return html.escape(_visible(str(value)), quote=True)
 
 
+def prose(value: str) -> str:
+    """Returns plain text as HTML; what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(value))
+
+
 def paragraphs(lines: Iterable[str]) -> str:
     """Returns plain texts as small paragraphs."""
-    return "".join(f'<p class="note">{text(line)}</p>' for line in lines)
+    return "".join(f'<p class="note">{prose(line)}</p>' for line in lines)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Returns pairs of a name and a plain text as a list of facts; empty texts are left out."""
-    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs if value)
-    return f'<dl class="facts">{items}</dl>'
+    items = [f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in pairs if value]
+    return f'<dl class="facts">{"".join(items)}</dl>' if items else ""
 
 
 def table(content: Table, label: str) -> str:
@@ -54,7 +57,7 @@ def preformatted(content: str, label: str) -> str:
 
 def absent(reason: str) -> str:
     """Returns why something is not there."""
-    return f'<p class="absent">{text(reason)}</p>'
+    return f'<p class="absent">{prose(reason)}</p>'
 
 
 def picture(uri: str, alternative: str, caption: str) -> str:
@@ -84,14 +87,20 @@ class Charts:
     def __init__(self) -> None:
         self.specs: list[dict[str, Any]] = []
 
-    def show(self, figures: Sequence[AnyFigure]) -> str:
-        """Returns figures, or the reasons why they are not there."""
-        return "".join(self._figure(one) if isinstance(one, Figure) else _absent(one) for one in figures)
+    def show(self, figures: Sequence[AnyFigure], section: str = "") -> str:
+        """Returns figures, or the reasons why they are not there.
+
+        Args:
+            figures: What a section of the page shows.
+            section: Its title: a figure of the same title has no heading of its own.
+        """
+        headings = ["" if one.title == section else f"<h3>{text(one.title)}</h3>" for one in figures]
+        contents = [self._figure(one) if isinstance(one, Figure) else absent(one.reason) for one in figures]
+        return "".join(heading + content for heading, content in zip(headings, contents, strict=True))
 
     def _figure(self, figure: Figure) -> str:
         panels = "".join(self._panel(panel) for panel in figure.panels)
-        heading = f"<h3>{text(figure.title)}</h3>"
-        return f'{heading}<div class="panels">{panels}</div>{paragraphs(figure.notes)}'
+        return f'<div class="panels">{panels}</div>{paragraphs(figure.notes)}'
 
     def _panel(self, panel: Panel) -> str:
         size = {"width": "container", "height": panel.height, "autosize": {"type": "fit-x", "contains": "padding"}}
@@ -116,10 +125,6 @@ def _visible_strings(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_visible_strings(item) for item in value]
     return _visible(value) if isinstance(value, str) else value
-
-
-def _absent(figure: Absent) -> str:
-    return f"<h3>{text(figure.title)}</h3>{absent(figure.reason)}"
 
 
 def _cells(row: Sequence[str], sides: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ LISTED = 12  # knobs that are drawn
 def knob_figure(search: Search) -> AnyFigure:
     """Returns the figure, or why there is none."""
     name = f"knobs-{search.name}" if search.name else "knobs"
-    title = f"What decides{f' in {search.name}: {search.title}' if search.name else ''}"
+    title = f"Which knobs matter{f' in {search.name}: {search.title}' if search.name else ''}"
     # Architectures that came up again under another genome count: they say that the difference does not matter.
     values = {search.quality: {one.genome: one.accuracy for one in search.records if one.accuracy is not None}}
     if search.front is not None:

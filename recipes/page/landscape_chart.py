@@ -50,8 +50,11 @@ def landscape_figure(path: Path | None) -> AnyFigure:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         report: Any = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not what `accelzoo curate --json` prints: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        hint = "; the space that -o writes is not it" if path.suffix in (".yaml", ".yml") else ""
+        raise DataError(f"{path}: not what `accelzoo curate --json` prints{hint}: {error}") from None
     if not isinstance(report, dict) or (missing := [key for key in _KEYS if key not in report]):
         missing = missing if isinstance(report, dict) else [*_KEYS]
         raise DataError(f"{path}: not what `accelzoo curate --json` prints: {', '.join(missing)} missing")

@@ -19,11 +19,9 @@ from accelzoo.recipes.run_front import Front, cost_fields
 from accelzoo.recipes.run_view import Baseline, Place, RunView
 from accelzoo.recipes.schema import recipe_kind
 from accelzoo.registry import get_space
-from accelzoo.release import LOCK_FILE, TRACE_FILE
+from accelzoo.release import CONFIG_FILE, LOCK_FILE, TRACE_FILE
 from accelzoo.search.record import Price, Record
 from accelzoo.search.trace import FILE_NAME, read_trace
-
-_CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +101,8 @@ def read_material(given: str, minimise: Sequence[str] = ()) -> Material:
         release = find_release(given)
         folder, digest = release.folder, release.digest
     path = folder / RECIPE_FILE
-    recipe = path.read_text("utf-8") if path.is_file() else None
-    kind = "search" if recipe is None else recipe_kind(path)
+    kind = recipe_kind(path) if path.is_file() else "search"
+    recipe = None if kind == "search" else path.read_text("utf-8")
     lock = read_object(folder / LOCK_FILE)
     if lock is not None and not {"recipe", "target", "search", "comparison"} <= lock.keys():
         raise DataError(f"{folder / LOCK_FILE}: not the lock of a run: recipe, target, search or comparison is missing")
@@ -118,7 +116,7 @@ def read_material(given: str, minimise: Sequence[str] = ()) -> Material:
         digest=digest,
         lock=lock,
         recipe=recipe,
-        config=None if digest is None else read_object(folder / _CONFIG_FILE),
+        config=None if digest is None else read_object(folder / CONFIG_FILE),
         searches=searches,
         missing=missing,
     )

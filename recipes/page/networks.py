@@ -15,10 +15,9 @@ from accelzoo.recipes.folder import RECIPE_FILE, RunFolder
 from accelzoo.recipes.page.material import Material, read_object
 from accelzoo.recipes.width.schema import WidthRecipe
 from accelzoo.registry import get_arch
+from accelzoo.release import CONFIG_FILE
 
 BASELINE = "baseline"
-_CONFIG_FILE = "config.json"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -70,8 +69,9 @@ def networks_of(material: Material) -> Networks | str:
 def _archs(material: Material, lock: Mapping[str, Any]) -> dict[str, Arch]:
     if material.kind == "product":
         return {one["name"]: Arch.from_config(one["arch"]) for one in lock["comparison"]["networks"]}
-    facts = material.config or read_object(RunFolder(material.folder).release / _CONFIG_FILE)
-    found = {"released": Arch.from_config(facts["accelzoo"]["arch"])} if facts else {}
+    facts = material.config or read_object(RunFolder(material.folder).release / CONFIG_FILE)
+    name = "winner" if material.kind == "funnel" else "released"
+    found = {name: Arch.from_config(facts["accelzoo"]["arch"])} if facts else {}
     classes = len(next(iter(lock["data"].values()))["class_names"])
     if material.kind == "width":
         recipe = config.read(WidthRecipe, material.folder / RECIPE_FILE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accelzoo.config import canonical_json, load
+from accelzoo.config import load
 from accelzoo.errors import AccelzooError
 from accelzoo.hwmodel import load_target
 from accelzoo.recipes import output
 from accelzoo.recipes.folder import RECIPE_FILE
+from accelzoo.recipes.page.figure import Table
 from accelzoo.recipes.page.material import Material, Search
 from accelzoo.recipes.run_view import cost_label, cost_text
 
@@ -38,9 +39,9 @@ def run_facts(material: Material) -> Facts:
     facts += [("recipe", lock["recipe"]), ("profile", lock.get("profile") or "")]
     facts.append(("overrides", " ".join(lock.get("overrides") or [])))
     data = next(iter(lock["data"].values()))
-    splits = ", ".join(f"{name} {_count(split):,}" for name, split in data["splits"].items())
+    splits = ", ".join(f"{name} {_count(data['splits'][name]):,}" for name in sorted(data["splits"], key=_place))
     classes = data["class_names"]
-    facts += [("data", lock["comparison"]["data"]), ("images", splits)]
+    facts += [("data", _data(lock["comparison"]["data"], data.get("name", ""))), ("images", splits)]
     facts.append(("classes", f"{len(classes)}: {_some(classes)}"))
     return facts
 
@@ -77,11 +78,11 @@ def search_facts(search: Search) -> Facts:
     others = ", ".join(f"{counts[name]:,} {name}" for name in ("infeasible", "duplicate", "failed") if counts[name])
     evaluated = sum(record.evaluated for record in search.records)
     return [
-        ("search", f"{search.name}: {search.title}" if search.name else ""),
+        ("search", ": ".join(filter(None, (search.name, search.title)))),
         ("space", "" if space is None else f"{space.name}: {len(space.knobs)} knobs, {space.size():.3g} genomes"),
         ("space's digest", output.short_digest(header["space"])),
         ("algorithm", f"{algorithm['name']}, seed {header['seed']}"),
-        ("its settings", canonical_json(algorithm["options"])),
+        ("its settings", ", ".join(f"{name} {_setting(value)}" for name, value in algorithm["options"].items())),
         ("minimised", ", ".join(map(cost_label, minimised))),
         ("budgets", "; ".join(budgets)),
         ("candidates", f"{len(search.records):,}, of which {evaluated:,} evaluated"),
@@ -89,6 +90,14 @@ def search_facts(search: Search) -> Facts:
         ("signal", output.short_digest(header["signal"])),
         ("note", search.view.note or ""),
     ]
+
+
+def searches_table(searches: Sequence[Search]) -> Table:
+    """Returns the facts of several searches side by side, a row for each fact that one of them has."""
+    columns = [dict(search_facts(search)) for search in searches]
+    rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
+    kept = [row for row in rows if any(row[1:])]
+    return Table(header=["", *(search.name for search in searches)], rows=kept)
 
 
 def environment_facts(lock: Mapping[str, Any]) -> Facts:
@@ -114,6 +123,22 @@ def environment_facts(lock: Mapping[str, Any]) -> Facts:
 
 def _count(split: Any) -> int:
     return int(split["images"]) if isinstance(split, Mapping) else int(split)
+
+
+def _data(called: str, source: str) -> str:
+    """What readers are to call the data, and where they are from if that is something else."""
+    return called if source in ("", called) else f"{called}: {source}"
+
+
+def _place(split: str) -> int:
+    """Where a split stands in the order in which it is used; others go last."""
+    order = ("train", "validation", "test")
+    return order.index(split) if split in order else len(order)
+
+
+def _setting(value: Any) -> str:
+    """A setting of an algorithm as a reader would write it."""
+    return {"True": "yes", "False": "no", "None": "by default"}.get(str(value), str(value))
 
 
 def _some(names: list[str]) -> str:

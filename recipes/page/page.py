@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from accelzoo.recipes.page import html
 from accelzoo.recipes.page.examples import Example, example_of
-from accelzoo.recipes.page.figure import Table
+from accelzoo.recipes.page.figure import AnyFigure, Table
 from accelzoo.recipes.page.figures import (
     curation_figures,
     front_figures,
@@ -26,9 +27,11 @@ from accelzoo.recipes.page.overview import (
     environment_facts,
     run_facts,
     search_facts,
+    searches_table,
     target_facts,
 )
 from accelzoo.recipes.page.tables import comparison_table
+from accelzoo.recipes.page.theme import style
 
 _ENTRY = "window.accelzooEmbed = vegaEmbed;\n"
 _LONGEST = 400_000  # characters of a lock that a page shows
@@ -47,14 +50,17 @@ def make_page(material: Material, curated: Path | None = None) -> str:
         AccelzooError: If `curated` is something else, or what draws is not installed.
     """
     charts = html.Charts()
+    drawn: dict[str, tuple[str, Sequence[AnyFigure]]] = {
+        "front": ("Pareto front", front_figures(material)),
+        "progress": ("Search progress", progress_figures(material)),
+        "networks": ("The networks", network_figures(material)),
+        "landscape": ("Landscape before and after curation", curation_figures(curated)),
+        "trainings": ("Training curves", training_figures(material)),
+    }
     parts = {
         "searched": ("What was searched", _searched(material)),
         "result": ("Baseline against what was found", _result(material, charts)),
-        "front": ("Pareto front", charts.show(front_figures(material))),
-        "progress": ("Search progress", charts.show(progress_figures(material))),
-        "networks": ("The networks", charts.show(network_figures(material))),
-        "landscape": ("Landscape", charts.show(curation_figures(curated))),
-        "trainings": ("Trainings", charts.show(training_figures(material))),
+        **{name: (title, charts.show(figures, title)) for name, (title, figures) in drawn.items()},
         "examples": ("Example predictions", _examples(material)),
         "lock": ("Environment and lock", _environment(material)),
     }
@@ -72,7 +78,7 @@ def bundle() -> str:
 
 
 def _document(material: Material, links: str, sections: str, specs: str) -> str:
-    style, script = _file("page.css"), _file("page.js")
+    sheet, script = style() + _file("page.css"), _file("page.js")
     hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in (bundle(), script))
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
     policy += "; base-uri 'none'; form-action 'none'"
@@ -87,7 +93,7 @@ def _document(material: Material, links: str, sections: str, specs: str) -> str:
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>{name} · accelzoo</title>
-<style>{style}</style>
+<style>{sheet}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
@@ -109,8 +115,11 @@ def _document(material: Material, links: str, sections: str, specs: str) -> str:
 
 def _searched(material: Material) -> str:
     parts = [html.facts(run_facts(material)), html.facts(target_facts(material))]
-    parts += [html.facts(search_facts(search)) for search in material.searches]
-    return "<hr>".join(part for part in parts if "<dt>" in part)
+    if len(material.searches) == 1:
+        parts.append(html.facts(search_facts(material.searches[0])))
+    elif material.searches:
+        parts.append(html.table(searches_table(material.searches), "The searches"))
+    return "<hr>".join(part for part in parts if part)
 
 
 def _result(material: Material, charts: html.Charts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from accelzoo.recipes.page.altair_parts import by_role, data, plain
 from accelzoo.recipes.page.arch_text import candidate_text
@@ -52,9 +52,7 @@ def evenly(records: Sequence[Record], most: int) -> list[Record]:
     return [records[int(place * step)] for place in range(min(most, len(records)))]
 
 
-def _panel(
-    search: Search, front: Front, field: str, scored: Sequence[Record], over: Sequence[Record]
-) -> Panel:
+def _panel(search: Search, front: Front, field: str, scored: Sequence[Record], over: Sequence[Record]) -> Panel:
     import altair as alt
 
     view = search.view
@@ -88,6 +86,10 @@ def _panel(
     if points:  # a layer without data has no extent
         off_marks = alt.Chart(data(points)).mark_circle(size=22, opacity=0.55)
         layers.insert(0, off_marks.encode(x, y, off_front, tooltip=hover))
+    for record in scored:
+        if name := search.ours.get(record.index):
+            row = _row(record, search, field, unit) | {"name": name}
+            layers += _pick(row, record in front.members, x, y)
     if lines:
         layers.append(alt.Chart(data(lines)).mark_rule(strokeWidth=1.4, strokeDash=[5, 3]).encode(x=x, color=color))
     if shown := _over(over, field, unit, most):
@@ -99,6 +101,17 @@ def _panel(
         summary=_summary(search, front, field, scored),
         table=_table(search, front),
     )
+
+
+def _pick(row: dict[str, Any], on_front: bool, x: Any, y: Any) -> list[Any]:
+    """A ring around a network that came of the search, and its name on the side away from the front."""
+    import altair as alt
+
+    base = alt.Chart(data([row]))
+    ring = base.mark_point(size=130, color="@ink", strokeWidth=1.6, fill=None, tooltip=None).encode(x, y)
+    align: Literal["left", "right"] = "right" if on_front else "left"
+    name = base.mark_text(dx=-9 if on_front else 9, dy=-9, align=align, fontSize=11.5, fontWeight="bold", color="@ink")
+    return [ring, name.encode(x, y, text="name:N")]
 
 
 def _row(record: Record, search: Search, field: str, unit: float) -> dict[str, Any]:

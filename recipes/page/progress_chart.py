@@ -33,7 +33,7 @@ def progress_figure(search: Search) -> AnyFigure | None:
         panels.append(_score_panel(search, best))
     if not panels:
         return None
-    title = f"Progress{f' of {search.name}: {search.title}' if search.name else ''}"
+    title = f"Search progress{f' of {search.name}: {search.title}' if search.name else ''}"
     return Figure(name=f"progress-{search.name}" if search.name else "progress", title=title, panels=panels)
 
 

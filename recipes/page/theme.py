@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# After Okabe & Ito, 2008: told apart by colour-blind readers too; lighter on dark paper.
+# After Okabe & Ito, 2008: told apart by colour-blind readers too; lighter on dark paper. `@panel` and `@link` are the
+# page's alone.
 LIGHT: Mapping[str, str] = {
     "@ink": "#222222",
     "@faint": "#d9d9d9",
-    "@muted": "#767676",
+    "@muted": "#5f6670",
     "@paper": "#ffffff",
+    "@panel": "#f6f7f8",
+    "@link": "#0b62a3",
     "@front": "#0072B2",
     "@candidate": "#56B4E9",
     "@baseline": "#D55E00",
@@ -21,8 +24,10 @@ LIGHT: Mapping[str, str] = {
 DARK: Mapping[str, str] = {
     "@ink": "#e6e6e6",
     "@faint": "#3d434b",
-    "@muted": "#9aa0a8",
+    "@muted": "#a3a9b2",
     "@paper": "#16191d",
+    "@panel": "#1f2329",
+    "@link": "#7cc4ff",
     "@front": "#6cc0f5",
     "@candidate": "#3f7fa8",
     "@baseline": "#ff8f4a",
@@ -30,7 +35,8 @@ DARK: Mapping[str, str] = {
     "@green": "#3ecf9f",
     "@purple": "#e3a0c8",
 }
-ROLES = tuple(LIGHT)
+VARIABLES: Mapping[str, str] = {role: f"var(--{role[1:]})" for role in LIGHT}
+"""Roles as the page's style knows them: its charts follow its theme without being drawn again."""
 SERIES = ("@front", "@baseline", "@green", "@purple", "@other", "@candidate")
 """Colours of things of one kind, in the order in which they are given out."""
 _DATA = ("data", "datasets")
@@ -51,6 +57,12 @@ def config() -> dict[str, Any]:
         "text": {"color": "@ink"},
         "rule": {"color": "@ink"},
     }  # fmt: skip
+
+
+def style() -> str:
+    """Returns the variables of `VARIABLES` as a style sheet; which of the two is taken is up to `color-scheme`."""
+    pairs = " ".join(f"--{role[1:]}: light-dark({LIGHT[role]}, {DARK[role]});" for role in LIGHT)
+    return f":root {{ {pairs} }}\n"
 
 
 def coloured(spec: Any, colours: Mapping[str, str]) -> Any:

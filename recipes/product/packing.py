@@ -71,7 +71,7 @@ def pack_network(
         weights=weights,
         config=_describe(one, model, run, data, target),
         recipe_yaml=recipe_yaml,
-        lock={**lock, FILES: vouched_files(weights, recipe_yaml, trace_path)},
+        lock={**lock, FILES: vouched_files(weights, recipe_yaml, trace_path, calibration)},
         trace_path=trace_path,
         card=_card(recipe, one, run, table, target),
         quantization=calibration,

@@ -225,10 +225,7 @@ def _traces_in(folder: Path, recipe: str) -> dict[str, bytes]:
 
 
 def _named(folder: Path, recipe: str) -> Iterator[Path]:
-    whole = folder / f"{recipe}.jsonl.gz"
-    if whole.is_file():
-        yield whole
-    yield from (path for path in sorted(folder.glob("*.jsonl.gz")) if path.name.startswith(f"{recipe}."))
+    return (path for path in sorted(folder.glob("*.jsonl.gz")) if path.name.startswith(f"{recipe}."))
 
 
 def _unpacked(path: Path) -> bytes:

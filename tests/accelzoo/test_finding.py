@@ -69,7 +69,7 @@ def test_the_error_lists_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UnknownNameError) as caught:
         create_model("me/cells_v4")
     lines = str(caught.value).splitlines()
-    assert lines[0] == "me/cells_v4: no place has it"
+    assert lines[0] == "me/cells_v4: not on this machine"
     assert [line.split(":")[0] for line in lines[1:]] == [
         "- folders",
         "- the package",

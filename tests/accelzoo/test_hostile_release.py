@@ -121,6 +121,16 @@ def test_a_config_of_other_types_is_refused(release: Release, key: str, value: A
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400])
+@pytest.mark.parametrize("key", ["metrics", "cost"])
+def test_a_number_that_cannot_be_printed_is_refused(release: Release, key: str, number: str) -> None:
+    config = json.loads((release.folder / "config.json").read_text("utf-8"))
+    config["accelzoo"][key] = {"speed": "HUGE"}
+    with pytest.raises(ReleaseError, match=rf"accelzoo.{key}.speed: expected a finite number") as caught:
+        changed(release, "config.json", json.dumps(config).replace('"HUGE"', number).encode())
+    assert str(release.folder / "config.json") in str(caught.value)
+
+
 @pytest.mark.parametrize("data", [b"\xff" * 8 + b"{}", b"", (1 << 40).to_bytes(8, "little") + b"{}", b"\x80\x04K\x01."])
 def test_weights_that_are_none_are_named(release: Release, data: bytes) -> None:
     opened = changed(release, "model.safetensors", data)

@@ -16,6 +16,7 @@ import pytest
 from accelzoo.errors import ReleaseError, UnknownNameError
 from accelzoo.hub import LocalHub
 from accelzoo.hubs.conformance import NAME, example_release
+from accelzoo.hubs.local_refs import write_ref
 from accelzoo.release import Release, verify_folder
 from tests.forks import in_child, wait
 
@@ -129,6 +130,18 @@ def test_a_ref_that_is_no_small_file_is_named(
             os.truncate(path, 1 << 40)
     with pytest.raises(ReleaseError, match=f"{path}: damaged: expected a plain file|longer than .*{path}"):
         hub.resolve(NAME, None if ref == "head" else "v1")
+
+
+def test_a_ref_called_as_a_digest_diverts_no_pin(
+    hub: LocalHub, first: Release, second: Release, tmp_path: Path
+) -> None:
+    for release in (first, second):
+        hub.publish(release.folder, NAME)
+    digits = first.digest.removeprefix("sha256:")
+    for pin in (first.digest, digits, digits[:12]):
+        write_ref(hub.root / NAME, NAME, f"tags/{pin}", second.digest)  # sealed as it should be
+        assert verify_folder(hub.pull(NAME, pin, tmp_path / "into", force=True)) == first.digest
+    assert hub.tags(NAME) == {}
 
 
 def test_a_release_that_is_a_link_is_named_and_mended(hub: LocalHub, first: Release) -> None:

@@ -137,6 +137,16 @@ def test_gpus_are_read_where_nvml_answers(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_counters(tmp_path) == []
 
 
+class Failing:
+    """A counter that cannot be read any more."""
+
+    name = "fake"
+    range_j = None
+
+    def joules(self) -> float:
+        raise OSError("gone")
+
+
 @dataclass
 class Readings:
     """A counter that says what it is told to."""
@@ -163,6 +173,10 @@ def test_a_meter_adds_up_across_processes_and_when_a_counter_begins_anew(tmp_pat
     assert found is not None
     assert found.joules == pytest.approx(32)
     assert found.counters == ("fake",)
+    with EnergyMeter(folder, [Readings([50.0])]) as meter:  # a counter that fails later on
+        meter._counters = [Failing()]
+        assert meter.read() is None
+        assert meter.read() is None
     with EnergyMeter(RunFolder(tmp_path / "none"), []) as meter:
         assert meter.read() is None
     assert not (tmp_path / "none").exists()

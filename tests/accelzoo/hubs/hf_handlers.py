@@ -196,7 +196,9 @@ class HubHandler(Handler):
 
     def tree(self, user: str | None, name: str, revision: str) -> tuple[int, dict[str, str], bytes]:
         files = self.hub.readable(name, user).at(revision).files
-        return _json([_entry(path, file) for path, file in sorted(files.items())])
+        folders = sorted({path.split("/")[0] for path in files if "/" in path})
+        entries = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": path} for path in folders]
+        return _json(entries + [_entry(path, file) for path, file in sorted(files.items()) if "/" not in path])
 
     def paths_info(self, user: str | None, name: str, revision: str) -> tuple[int, dict[str, str], bytes]:
         files = self.hub.readable(name, user).at(revision).files

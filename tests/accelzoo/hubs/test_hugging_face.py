@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from accelzoo._checksums import format_sums, parse_sums
 from accelzoo.errors import ReleaseError, UnknownNameError
 from accelzoo.hub import ConflictError, HfHub, Hub
 from accelzoo.hubs.conformance import NAME, HubContract, example_release
+from accelzoo.hubs.hf_client import HfClient
 from accelzoo.release import Release, read_release, verify_folder
 from tests.accelzoo.hubs.hf_repositories import Commit, File, Repository
 from tests.accelzoo.hubs.hf_server import READER_TOKEN, TOKEN, FakeHub
@@ -91,10 +95,13 @@ def write_with_quantization(release: Release, folder: Path) -> Release:
     )
 
 
-def test_a_repository_with_another_model_is_left_alone(hub: HfHub, server: FakeHub, release: Release) -> None:
+@pytest.mark.parametrize(("path", "named"), [("model.safetensors", r"model\.safetensors"), ("notes/a.md", "notes")])
+def test_a_repository_with_something_else_is_left_alone(
+    path: str, named: str, hub: HfHub, server: FakeHub, release: Release
+) -> None:
     server.repositories[NAME] = Repository(NAME, private=False)
-    edit_on_the_site(server, "model.safetensors", b"years of work")
-    with pytest.raises(ReleaseError, match=r"holds 'model\.safetensors' but no release"):
+    edit_on_the_site(server, path, b"years of work")
+    with pytest.raises(ReleaseError, match=f"holds '{named}' but no release"):
         hub.publish(release.folder, NAME)
     assert len(server.repositories[NAME].commits) == 2
 
@@ -117,12 +124,37 @@ def test_a_forged_list_of_hashes_is_another_release(
 ) -> None:
     hub.publish(release.folder, NAME, tags=("v1",))
     repository = server.repositories[NAME]
-    edit_on_the_site(server, "SHA256SUMS", repository.head.files["SHA256SUMS"].data or b"" + b"\n")
-    edit_on_the_site(server, "lock.json", json.dumps({"seed": 2}).encode("ascii"))
+    lock = json.dumps({"seed": 2}).encode("ascii")
+    hashes, _ = parse_sums(repository.head.files["SHA256SUMS"].data or b"")
+    forged = format_sums({**hashes, "lock.json": hashlib.sha256(lock).hexdigest()})
+    edit_on_the_site(server, "lock.json", lock)
+    edit_on_the_site(server, "SHA256SUMS", forged)
+    assert hub.resolve(NAME) == f"sha256:{hashlib.sha256(forged).hexdigest()}"
     repository.tags[f"sha256-{release.digest.removeprefix('sha256:')}"] = repository.head.id
-    with pytest.raises(ReleaseError, match=r"lock\.json: damaged"):
+    with pytest.raises(ReleaseError, match=f"SHA256SUMS: damaged: expected {release.digest}, found sha256:"):
         hub.pull(NAME, release.digest, tmp_path / "pinned")
     assert not (tmp_path / "pinned").exists()
+
+
+def test_a_tag_called_as_a_digest_diverts_no_pin(
+    hub: HfHub, server: FakeHub, release: Release, other: Release, tmp_path: Path
+) -> None:
+    hub.publish(release.folder, NAME)
+    hub.publish(other.folder, NAME)
+    repository = server.repositories[NAME]
+    digits = release.digest.removeprefix("sha256:")
+    pins = (release.digest, digits, digits[:12])
+    repository.tags.update(dict.fromkeys([*pins, "main"], repository.head.id))
+    assert hub.tags(NAME) == {}
+    for pin in pins:
+        assert verify_folder(hub.pull(NAME, pin, tmp_path / pin.replace(":", "-"))) == release.digest
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"branches": [{}], "tags": []}'])
+def test_a_server_of_another_kind_is_told(hub: HfHub, monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
+    monkeypatch.setattr(HfClient, "_get", lambda self, path: SimpleNamespace(json=lambda: json.loads(answer)))
+    with pytest.raises(ReleaseError, match="does not answer as Hugging Face does"):
+        hub.resolve(NAME)
 
 
 def test_a_digest_tag_on_another_release_is_refused(

@@ -96,6 +96,16 @@ def test_an_address_with_a_password_is_not_repeated() -> None:
     assert PLAIN_TOKEN not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "address", [f"https://me:{PLAIN_TOKEN}@hub.example", "https://[", "https://hub.example:x", "hub.example", "https://"]
+)
+def test_an_address_of_the_environment_is_checked_as_well(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(ReleaseError, match=r"HF_ENDPOINT.*without user, password") as caught:
+        open_hub("hf:")
+    assert PLAIN_TOKEN not in str(caught.value)
+
+
 def test_what_servers_say_is_cut_to_one_harmless_line() -> None:
     assert without_secrets("bad\x1b[31m\nhf_abcdef123456 in Bearer xyz") == "bad [31m *** in ***"
     assert without_secrets("?X-Amz-Credential=AKIA&X-Amz-Signature=abc&ok=1") == "?***&***&ok=1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from accelzoo.errors import DataError
 from accelzoo.hwmodel import estimate, load_target
 from accelzoo.pretrained import ZOO, find_release
+from accelzoo.recipes.page import html
 from accelzoo.recipes.page.agreement_chart import pairs_of
 from accelzoo.recipes.page.arch_text import arch_text
 from accelzoo.recipes.page.block_chart import block_figure
@@ -23,6 +25,7 @@ from accelzoo.recipes.page.figures import all_figures
 from accelzoo.recipes.page.landscape_chart import landscape_figure
 from accelzoo.recipes.page.material import Material, read_material
 from accelzoo.recipes.page.networks import networks_of
+from accelzoo.recipes.page.overview import searches_table
 from accelzoo.recipes.page.pareto_chart import evenly, pareto_figure, stairs
 from accelzoo.recipes.page.progress_chart import best_scores, chance, fastest_so_far, volumes
 from accelzoo.recipes.page.score_chart import score_figure
@@ -102,6 +105,35 @@ def test_a_front_point_carries_its_architecture_and_price(product: Material) -> 
     lines = (ZOO / PRODUCT / "trace.jsonl").read_text("utf-8").splitlines()[1:]
     scored = sum(json.loads(line)["status"] == "ok" for line in lines)
     assert figure.notes[0].startswith(f"{scored:,} candidates, {len(figure.panels[0].table.rows)} on the front")
+
+
+def test_what_a_search_was_used_for_is_marked_on_its_front(product: Material) -> None:
+    (search,) = product.searches
+    figure = pareto_figure(search)
+    assert isinstance(figure, Figure)
+    marked = [row for rows in figure.panels[0].spec["datasets"].values() for row in rows if "name" in row]
+    lock = json.loads((ZOO / PRODUCT / "lock.json").read_text("utf-8"))
+    picks = lock["search"]["searches"][search.name]["picks"]
+    assert {row["name"]: row["who"] for row in marked} == {name: f"{at} ({name})" for name, at in picks.items()}
+
+
+def test_searches_stand_side_by_side(product: Material) -> None:
+    (search,) = product.searches
+    table = searches_table([search, replace(search, name="twin", title="")])
+    assert table.header == ["", search.name, "twin"]
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["search"] == [f"{search.name}: {search.title}", "twin"]
+    assert "population" in rows["its settings"][0]
+    assert "{" not in rows["its settings"][0]
+    assert "note" not in rows  # none has one
+
+
+def test_a_section_is_not_named_twice() -> None:
+    absent = Absent(name="x", title="Pareto front", reason="Try `accelzoo <plot>`.")
+    assert html.Charts().show([absent], "Pareto front").startswith('<p class="absent">')
+    shown = html.Charts().show([absent], "Progress")
+    assert shown.startswith("<h3>Pareto front</h3>")
+    assert "Try <code>accelzoo &lt;plot&gt;</code>." in shown
 
 
 def test_blocks_add_up_to_the_whole(product: Material) -> None:
@@ -214,5 +246,9 @@ def test_a_curation_is_drawn_from_its_report(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match="space, target, field"):
         landscape_figure(path)
-    with pytest.raises(DataError, match="not what"):
+    with pytest.raises(DataError, match=r"nowhere\.json: cannot be read"):
         landscape_figure(tmp_path / "nowhere.json")
+    space = tmp_path / "space.yaml"
+    space.write_text("schema: 1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"space\.yaml: not what .*; the space that -o writes is not it"):
+        landscape_figure(space)
