@@ -15,7 +15,6 @@ _SCALES = {
     "energy": ("energy_j", 1e-6),
     "MACs": ("macs", 1e6),
 }
-_WHOLE_TIMES = 2  # the first schema whose wall times leave out nothing that earlier processes had finished
 Figures = dict[str, dict[str, float]]
 
 
@@ -26,7 +25,7 @@ def header_faults(header: Header, lock: Mapping[str, Any], profile: str) -> list
 
     Args:
         header: What is stated.
-        lock: The run's lock. From schema 2 on its times are those of the whole run; before, they are not compared.
+        lock: The run's lock, of schema 2 or later.
         profile: The profile that the lock is of.
     """
     said = header.profiles.get(profile)
@@ -102,8 +101,6 @@ def _figure_fault(figure: Figure, network: str, known: Figures) -> str:
 
 
 def _time_faults(header: Header, said: ProfileHeader, lock: Mapping[str, Any]) -> list[str]:
-    if lock["schema"] < _WHOLE_TIMES:
-        return []
     seconds = sum(lock["wall_s"].values())
     if said.time is None:
         return [header.fault(said.time_line, f"profile {said.profile}: there is a lock, so that it says the time")]

@@ -18,7 +18,6 @@ from accelzoo.recipes.schema import profile_names, profile_node, read_recipe, re
 
 NO_PROFILE = "default"
 """What the one form of a recipe without profiles is called, as in the name of its run's folder."""
-_BEFORE_PROFILES = "full"  # what a lock of schema 1 is of, which does not say it: those that were shipped are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ def _header_faults(path: Path, profiles: Sequence[str]) -> list[str]:
 def _lock_faults(header: Header, path: Path) -> list[str]:
     try:
         lock = json.loads(path.read_text("utf-8"))
-        return header_faults(header, lock, lock.get("profile", _BEFORE_PROFILES) or NO_PROFILE)
+        return header_faults(header, lock, lock["profile"] or NO_PROFILE)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{path}: no lock of a run: {type(error).__name__}: {error}"]
 

@@ -39,11 +39,14 @@ def landscape_figure(path: Path | None) -> AnyFigure:
     whole = landscape(space, widest(space), target, report["field"])
     left = {change["knob"]: change["after"] for change in report["changes"]}
     sizes = f"{report['size_before']:.3g} genomes before, {report['size_after']:.3g} after"
+    kept = _left(whole, left, 0), _left(whole, left, 1)
     panels = [
         _panel("before curation", whole, whole.values),
-        _panel("after curation", whole, (_left(whole, left, 0), _left(whole, left, 1))),
+        _panel("after curation", whole, kept),
     ]
     notes = [f"Space {report['space']} on {report['target']}: {sizes}; the other knobs are at their middle value."]
+    if not set(whole.names) & left.keys():
+        notes.append(f"Curation left {whole.names[0]} and {whole.names[1]} as they were.")
     return Figure(name=NAME, title=TITLE, panels=panels, notes=notes)
 
 
@@ -82,8 +85,10 @@ def _panel(title: str, whole: Landscape, kept: tuple[Any, Any]) -> Panel:
         alt.Chart(data(rows))
         .mark_rect()
         .encode(
-            alt.X("second:O", title=whole.names[1], scale=alt.Scale(domain=[*whole.values[1]])),
-            alt.Y("first:O", title=whole.names[0], sort="descending", scale=alt.Scale(domain=[*whole.values[0]])),
+            alt.X("second:O", title=whole.names[1], scale=alt.Scale(domain=[*whole.values[1]]),
+                  axis=alt.Axis(labelAngle=0)),
+            # A scale's first value is at the top.
+            alt.Y("first:O", title=whole.names[0], scale=alt.Scale(domain=[*reversed(whole.values[0])])),
             alt.Color("cost:Q", title=whole.label, scale=alt.Scale(scheme="viridis", domain=domain)),
             tooltip=[alt.Tooltip("first:O", title=whole.names[0]), alt.Tooltip("second:O", title=whole.names[1]),
                      alt.Tooltip("cost:Q", title=whole.label)],

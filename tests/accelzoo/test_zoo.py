@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import torch
 import accelzoo
 from accelzoo.errors import ConfigError, DataError
 from accelzoo.pretrained import ZOO, find_release, list_packaged
-from accelzoo.release import verify_folder
+from accelzoo.release import read_release, verify_folder
 from accelzoo.tasks import evaluate, load_classification
 from accelzoo.tasks.metrics import wilson_interval
 from tests.checkout import ROOT
@@ -74,6 +74,9 @@ def test_camera_accel_is_as_accurate_as_its_lock_says(monkeypatch: pytest.Monkey
 
 
 def test_packaged_files_are_those_of_a_run() -> None:
-    """The committed lock of the recipe is the lock inside the release."""
-    committed = ROOT / "recipes" / "camera_classification.lock.json"
-    assert committed.read_bytes() == Path(ZOO / "camera_accel" / "lock.json").read_bytes()
+    """The committed lock of the recipe says what the lock inside the release says, and which release that is."""
+    committed = json.loads((ROOT / "recipes" / "camera_classification.lock.json").read_text("utf-8"))
+    packaged = json.loads((ZOO / "camera_accel" / "lock.json").read_text("utf-8"))
+    assert committed.pop("release") == read_release(ZOO / "camera_accel").digest
+    assert packaged.pop("files").keys() == {"model.safetensors", "recipe.yaml", "trace.jsonl"}
+    assert committed == packaged

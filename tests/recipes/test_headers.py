@@ -134,10 +134,6 @@ def test_a_header_that_says_something_else_is_told(old: str, new: str, where: in
     assert said in fault
 
 
-def test_times_of_locks_that_may_leave_some_out_are_not_compared() -> None:
-    assert header_faults(header("35 min", "9 h"), {**LOCK, "schema": 1}, "quick") == []
-
-
 def test_a_lock_of_a_profile_of_which_nothing_is_said() -> None:
     (fault,) = header_faults(header(), LOCK, "full")
     assert fault == "mine.yaml:1:1: the lock is of profile 'full', of which the header says nothing"

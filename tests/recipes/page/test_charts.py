@@ -243,6 +243,13 @@ def test_a_curation_is_drawn_from_its_report(tmp_path: Path) -> None:
     before, after = (panel.table.rows for panel in figure.panels)
     assert len(after) < len(before)
     assert set(map(tuple, after)) < set(map(tuple, before))
+    rows = figure.panels[0].spec["encoding"]["y"]["scale"]["domain"]
+    assert rows == sorted(rows, reverse=True)  # the first is at the top
+    assert "as they were" not in " ".join(figure.notes)
+    path.write_text(json.dumps(report | {"changes": []}), encoding="utf-8")
+    figure = landscape_figure(path)
+    assert isinstance(figure, Figure)
+    assert "stages[4].out_channels as they were" in figure.notes[-1]
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match="space, target, field"):
         landscape_figure(path)
