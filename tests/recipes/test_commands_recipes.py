@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_every_recipe_and_profile_is_listed_with_what_its_header_says(capsys: Ca
     stated = read_header(recipe_path("mobilenet_v1_width")).profiles["full"]
     row = next(line for line in text.splitlines() if line.startswith("full "))
     assert row.split("  ")[0] == "full"
-    assert row.endswith(f"{stated.time_text}   {stated.expect_text[0]}")
+    assert re.split(" {2,}", row)[-2:] == [stated.time_text, stated.expect_text[0]]
     assert all(line in text for line in stated.expect_text)
     assert run(capsys, "recipes", "ls", "nothing*") == "no recipes\n"
 
@@ -170,7 +171,7 @@ def test_overrides_are_validated_too(capsys: Capture) -> None:
     assert "override 'search.evaluation=3': search.evaluation: unknown key" in said
     said = failure(capsys, "recipes", "validate", name, "search.algorithm=evolutoin")
     assert "override 'search.algorithm=evolutoin': search.algorithm: unknown" in said
-    assert "no fault" in run(capsys, "recipes", "validate", name, "search.algorithm=random")
+    assert "no fault" in run(capsys, "recipes", "validate", name, "search.evaluations=20")
 
 
 def test_a_folder_is_validated_with_all_below_it(capsys: Capture) -> None:

@@ -232,7 +232,7 @@ def _changed(**changes: Any) -> str:
         ("[]", "mine: expected a JSON object, found list"),
         (_changed(schema=3), r"mine: schema 3 is not known; this version reads 1 … 2"),
         (_changed(schema=True), "mine: schema True is not known"),
-        (_changed(search=None), "mine: no lock of schema 1: search: missing"),
+        (_changed(search=None), "mine: no lock of schema 2: search: missing"),
         (_changed(schema=1, data=[]), "mine: no lock of schema 1: data: expected dict, found list"),
         (_changed(files=3), "files: expected dict, found int"),
     ],

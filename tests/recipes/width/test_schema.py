@@ -196,7 +196,7 @@ def test_the_shipped_recipe_has_the_profiles_that_its_first_lines_tell() -> None
     for profile in profile_names(SHIPPED):
         (line,) = [line for line in opening if f"accelzoo run {SHIPPED} --profile {profile}" in line]
         assert shipped(profile).data.split(":")[0] == ("cifar10" if "data=cifar10:" in line else "digits")
-    assert "LiteRT" in next(line for line in opening if "--profile cpu" in line)
+    assert any("LiteRT" in line for line in opening)
 
 
 def test_the_shipped_profiles_measure_where_they_say() -> None:
