@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelzoo.errors import ExportError
+from accelzoo.hwmodel.oracles.torch_device import torch_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,16 +112,3 @@ def measure(copy: Copy, job: Job, threads: int) -> Latency:
                 found.append(time.perf_counter() - start)
     ours, theirs = map(statistics.median, times)
     return Latency(seconds=ours, torch_seconds=theirs, threads=threads, runs=len(times[0]))
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Lets PyTorch use so many threads for an operator."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -120,7 +120,7 @@ class TorchDevice:
         module = module.eval().to(self._device)
         x = torch.randn(1, *input_shape, device=self._device)
         runner: Any = torch.compile(module) if self._compiled else module
-        with _threads(self._threads), torch.inference_mode():
+        with torch_threads(self._threads), torch.inference_mode():
             self._warm_up(runner, x)
             count = self._runs_per_repeat(runner, x)
             times = sorted(self._time(runner, x, count) for _ in range(self._repeats))
@@ -182,7 +182,8 @@ def processor_name() -> str:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets PyTorch use so many threads for an operator."""
     import torch
 
     before = torch.get_num_threads()

@@ -21,6 +21,7 @@ from accelzoo.export import Latency, export_executorch, export_litert, relative_
 from accelzoo.exporting import copies
 from accelzoo.exporting.copies import Copy, compare, measure
 from accelzoo.hwmodel.oracles.protocol import MissingToolError
+from accelzoo.hwmodel.oracles.torch_device import torch_threads
 from accelzoo.quantization import quantize
 from accelzoo.registry import create_model, get_arch
 from tests.accelzoo.small_networks import norms
@@ -155,7 +156,7 @@ def test_files_are_timed_on_request(tmp_path: Path) -> None:
 
 def test_torchs_threads_are_set_back() -> None:
     before = torch.get_num_threads()
-    with copies.torch_threads(before + 2):
+    with torch_threads(before + 2):
         assert torch.get_num_threads() == before + 2
     assert torch.get_num_threads() == before
 
