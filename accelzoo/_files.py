@@ -111,8 +111,12 @@ def replace_file(path: Path, data: bytes, *, staging: Path) -> None:
         staging: A folder on the same file system for the half-written file.
     """
     staged = staging / f"{path.name}.{secrets.token_hex(6)}"
-    write_synced(staged, data)
-    os.replace(staged, path)
+    try:
+        write_synced(staged, data)
+        os.replace(staged, path)
+    except OSError:
+        remove_any(staged)
+        raise
     sync_directory(path.parent)
 
 

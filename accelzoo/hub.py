@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from accelzoo.errors import AccelzooError
@@ -25,33 +26,53 @@ _FILE_URL = re.compile(r"file://(?:localhost)?(/[^?#]*)", re.IGNORECASE)
 _ALLOWED = "allowed: a directory, 'file:///…', 'hf:', 'https://…', or nothing for the default hub"
 
 
-def open_hub(url: str | Path | None = None) -> Hub:
+class _Server(NamedTuple):
+    """A server that speaks Hugging Face's protocol; None: the one of the environment."""
+
+    endpoint: str | None
+
+
+def open_hub(
+    url: str | Path | None = None, *, cache_dir: str | Path | None = None, private: bool = False
+) -> LocalHub | HfHub:
     """Opens a hub by its address.
 
     Args:
         url: A directory or `file:///…`; `hf:` for Hugging Face (`$HF_ENDPOINT`, else huggingface.co); `https://…` for
             another server that speaks its protocol; None for `$ACCELZOO_HUB` (same forms), else the default local hub.
+        cache_dir: Where pulled releases are kept; None for the default.
+        private: Create repositories that only their owner sees.
 
     Raises:
-        AccelzooError: If the address is of a kind that does not exist, or malformed.
+        AccelzooError: If the address is of a kind that does not exist, or malformed, or `private` is asked of a
+            directory.
     """
+    place = _parse_address(url)
+    if isinstance(place, Path):
+        if private:
+            raise AccelzooError(f"private: {place} is a directory; its permissions say who may read it")
+        return LocalHub(place, cache_dir=cache_dir)
+    return HfHub(place.endpoint, private=private, cache_dir=cache_dir)
+
+
+def _parse_address(url: str | Path | None) -> Path | _Server:
     if url is None:
         url = os.environ.get("ACCELZOO_HUB") or default_hub_directory()
     if isinstance(url, Path):
-        return LocalHub(url)
+        return url
     scheme = _SCHEME.match(url)
     if not url:
         raise AccelzooError(f"hub address '': {_ALLOWED}")
     if scheme is None:
-        return LocalHub(Path(url).expanduser())
+        return Path(url).expanduser()
     if scheme[1].lower() == "file":
-        return LocalHub(_file_path(url))
+        return _file_path(url)
     if scheme[1].lower() == "hf":
         if url.lower() not in ("hf:", "hf://"):
             raise AccelzooError(f"hub address {url!r}: expected 'hf:' alone; a release on it is 'hf:owner/name'")
-        return HfHub()
+        return _Server(None)
     if scheme[1].lower() in ("http", "https"):
-        return HfHub(url)
+        return _Server(url)
     raise AccelzooError(f"hub address {url!r}: unknown kind {scheme[1]!r}; {_ALLOWED}")
 
 

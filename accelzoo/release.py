@@ -161,16 +161,11 @@ def write_release(
     """
     folder = Path(folder)
     with system_errors_as_release_errors(f"write the release {folder}"):
-        contents = {
-            WEIGHTS_FILE: _weights_bytes(weights),
+        contents = _vouched_contents(weights, recipe_yaml, trace_path, quantization) | {
             CONFIG_FILE: _json_bytes(check_config(config), CONFIG_FILE),
-            RECIPE_FILE: recipe_yaml.encode("utf-8"),
             LOCK_FILE: _json_bytes(lock, LOCK_FILE),
-            TRACE_FILE: b"" if trace_path is None else Path(trace_path).read_bytes(),
             CARD_FILE: check_card(card).encode("utf-8"),
         }
-        if quantization is not None:
-            contents[QUANTIZATION_FILE] = _json_bytes(quantization, QUANTIZATION_FILE)
         check_target(folder, force=force)
         _install_contents(folder, contents, replace=force)
     return read_release(folder, verify=False)
@@ -190,6 +185,16 @@ def vouched_files(
     Returns:
         File name → sha256 in hexadecimal.
     """
+    contents = _vouched_contents(weights, recipe_yaml, trace_path, quantization)
+    return {name: sha256(data).hexdigest() for name, data in contents.items()}
+
+
+def _vouched_contents(
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    recipe_yaml: str,
+    trace_path: str | Path | None,
+    quantization: Mapping[str, Any] | None,
+) -> dict[str, bytes]:
     contents = {
         WEIGHTS_FILE: _weights_bytes(weights),
         TRACE_FILE: b"" if trace_path is None else Path(trace_path).read_bytes(),
@@ -197,7 +202,7 @@ def vouched_files(
     }
     if quantization is not None:
         contents[QUANTIZATION_FILE] = _json_bytes(quantization, QUANTIZATION_FILE)
-    return {name: sha256(data).hexdigest() for name, data in contents.items()}
+    return contents
 
 
 def read_release(folder: str | Path, verify: bool = True) -> Release:

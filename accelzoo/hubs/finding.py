@@ -19,28 +19,6 @@ def is_reference(text: str) -> bool:
     return text.startswith((REFERENCE_PREFIX, HUGGING_FACE_PREFIX)) or is_name(text.partition("@")[0])
 
 
-def open_place(
-    url: str | Path | None, *, cache_dir: str | Path | None = None, private: bool = False
-) -> LocalHub | HfHub:
-    """Opens a hub by its address, with settings of the caller.
-
-    Args:
-        url: As `accelzoo.open_hub` takes it.
-        cache_dir: Where pulled releases are kept; None for the default.
-        private: Create repositories that only their owner sees.
-
-    Raises:
-        AccelzooError: If the address is of no known kind, or `private` is asked of a directory.
-    """
-    hub = open_hub(url)
-    if isinstance(hub, HfHub):
-        return HfHub(endpoint=hub.endpoint, private=private, cache_dir=cache_dir)
-    assert isinstance(hub, LocalHub)
-    if private:
-        raise AccelzooError(f"private: {hub.root} is a directory; its permissions say who may read it")
-    return LocalHub(hub.root, cache_dir=cache_dir)
-
-
 def pull_release(
     text: str,
     *,
@@ -116,11 +94,11 @@ def _cached(reference: Reference, cache_dir: str | Path | None) -> Path | None:
 
 def _places(reference: Reference, *, is_bare: bool, hub: str | Path | None, cache_dir: str | Path | None) -> list[Hub]:
     if reference.hub == "hf":
-        named = open_place("hf:" if hub is None else hub, cache_dir=cache_dir)
+        named = open_hub("hf:" if hub is None else hub, cache_dir=cache_dir)
         if isinstance(named, LocalHub):
             raise AccelzooError(f"{HUGGING_FACE_PREFIX}{reference.name}: {named.root} is a directory, not Hugging Face")
         return [named]
-    first = open_place(hub, cache_dir=cache_dir)
+    first = open_hub(hub, cache_dir=cache_dir)
     if not is_bare or hub is not None or isinstance(first, HfHub):
         return [first]
     return [first, HfHub(cache_dir=cache_dir)]

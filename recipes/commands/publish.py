@@ -39,15 +39,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Publishes and prints the reference."""
-    from accelzoo.hub import HfHub
-    from accelzoo.hubs.finding import open_place
+    from accelzoo.hub import HfHub, open_hub
     from accelzoo.model_card import check_license
     from accelzoo.pretrained import is_release, no_release
     from accelzoo.release import read_release
 
     if Path(options.folder).is_dir() and not is_release(options.folder):
         raise no_release(options.folder)
-    hub = open_place(options.hub, private=options.private)
+    hub = open_hub(options.hub, private=options.private)
     check_license(read_release(options.folder).read_card())
     digest = hub.publish(options.folder, options.name, expect=options.expect, tags=options.tag)
     output.emit(f"{'hf' if isinstance(hub, HfHub) else 'hub'}:{options.name}@{digest}")

@@ -11,7 +11,7 @@ from accelzoo import create_model
 from accelzoo.errors import AccelzooError, ConfigError, ReleaseError, UnknownNameError
 from accelzoo.hub import LocalHub, open_hub
 from accelzoo.hubs.conformance import example_release
-from accelzoo.hubs.finding import is_reference, open_place, pull_release
+from accelzoo.hubs.finding import is_reference, pull_release
 from accelzoo.release import Release, verify_folder
 from tests.accelzoo.stand_in_hub import StandInHub, stand_in
 
@@ -151,11 +151,11 @@ def test_an_address_overrides_the_prefix_but_does_not_contradict_it(first: Relea
 
 
 def test_a_server_takes_the_callers_settings(tmp_path: Path) -> None:
-    hub = open_place("https://hub.example", private=True)
+    hub = open_hub("https://hub.example", private=True)
     assert (hub.endpoint, hub.private) == ("https://hub.example", True)  # type: ignore[union-attr]
-    assert open_place("hf:").private is False  # type: ignore[union-attr]
+    assert open_hub("hf:").private is False  # type: ignore[union-attr]
     with pytest.raises(AccelzooError, match="its permissions say who may read it"):
-        open_place(tmp_path, private=True)
+        open_hub(tmp_path, private=True)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from accelzoo.errors import ReleaseError, UnknownNameError
 from accelzoo.hub import HfHub, open_hub
 from accelzoo.hubs.available import list_releases
 from accelzoo.hubs.conformance import example_release
-from accelzoo.hubs.finding import open_place, pull_release
+from accelzoo.hubs.finding import pull_release
 from accelzoo.release import verify_folder
 from tests.accelzoo.hubs.hf_server import TOKEN, FakeHub, serve
 from tests.accelzoo.test_pretrained import check_network, write
@@ -42,7 +42,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]
 
 def test_a_network_comes_from_the_server_once(server: FakeHub, tmp_path: Path) -> None:
     release = write(tmp_path / "release")
-    open_place("hf:", private=True).publish(release.folder, NAME, tags=["v1"])
+    open_hub("hf:", private=True).publish(release.folder, NAME, tags=["v1"])
     assert server.repositories[NAME].private
     for name in (NAME, f"{NAME}@v1", f"hf:{NAME}", f"hf:{NAME}@{release.digest[:17]}"):
         check_network(create_model(name))
